@@ -1,0 +1,1 @@
+"""What is asked: volumes, lengths, service level, where data may go."""
