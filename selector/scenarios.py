@@ -1,0 +1,75 @@
+"""A scenario: the workload with the user's own prices and assumptions, as one TOML file holds them."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from facts.errors import InputError
+from facts.records import Fact, nearest, read_toml, validated
+from pricing.assumptions import Assumptions
+from pricing.prices import PriceOverrides
+from workloads.demand import Workload
+
+TABLES = ("prices", "assumptions")
+
+
+class Scenario(Fact):
+    """Everything a decision is asked with."""
+
+    workload: Workload
+    """What is asked."""
+    prices: PriceOverrides = PriceOverrides()
+    """The user's own prices, over every catalogue."""
+    assumptions: Assumptions = Assumptions()
+    """The user's own assumptions, over the defaults."""
+
+
+def read_scenario(path: Path) -> Scenario:
+    """A scenario from a TOML file: the workload's keys at the top, [prices] and [assumptions] below them."""
+    return scenario_of(read_toml(path), str(path))
+
+
+def scenario_from_toml(text: str, where: str = "the text") -> Scenario:
+    """A scenario from TOML text."""
+    try:
+        return scenario_of(tomllib.loads(text), where)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{where} is not valid TOML: {error}") from None
+
+
+def scenario_of(document: dict[str, Any], where: str) -> Scenario:
+    """A scenario from a parsed TOML document; `where` begins every error."""
+    tables = {name: document.get(name, {}) for name in TABLES}
+    for name, table in tables.items():
+        if not isinstance(table, dict):
+            raise InputError(f"{where}: '{name}' is a table: write [{name}] above its keys")
+    top = {key: value for key, value in document.items() if key not in TABLES}
+    for key, value in top.items():
+        if key not in Workload.model_fields:
+            known = [*Workload.model_fields, *TABLES]
+            what = f"table [{key}]" if isinstance(value, dict) else f"key '{key}'"
+            raise InputError(f"{where}: unknown {what}{nearest(key, known)}")
+    return Scenario(
+        workload=validated(Workload, top, where),
+        prices=validated(PriceOverrides, tables["prices"], f"{where} [prices]"),
+        assumptions=validated(Assumptions, tables["assumptions"], f"{where} [assumptions]"),
+    )
+
+
+def scenario_to_toml(scenario: Scenario) -> str:
+    """The scenario as TOML, defaults left out; `read_scenario` gives it back."""
+    document = scenario.workload.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
+    if scenario.workload.tokens_per_day is not None and scenario.workload.input_share is not None:
+        document.pop("input_tokens_mean", None)
+        document.pop("output_tokens_mean", None)
+        size = scenario.workload.model_dump(mode="json", include={"input_tokens_mean", "output_tokens_mean"})
+        document.update(size)
+    for name, record in (("prices", scenario.prices), ("assumptions", scenario.assumptions)):
+        table = record.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
+        if table:
+            document[name] = table
+    return tomli_w.dumps(document)
