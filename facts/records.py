@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import json
 import tomllib
 from collections.abc import Mapping
 from datetime import date
 from enum import StrEnum
 from importlib.resources.abc import Traversable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -75,6 +77,17 @@ def sentence(cls: type[BaseModel], error: ValidationError) -> str:
     return f"'{field}' = {first['input']!r}: {message}"
 
 
+def read_json(cls: type[FactT], text: str | bytes, where: str) -> FactT:
+    """JSON text as a `cls`, or an InputError of one sentence that begins with `where`."""
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"{where} is not valid JSON: {error}") from None
+    if not isinstance(document, dict):
+        raise InputError(f"{where} is JSON, but not an object with named fields")
+    return validated(cls, document, where)
+
+
 def nearest(word: str, known: Mapping[str, Any] | list[str]) -> str:
     """' (did you mean ...?)' for the nearest of the known words, else the list of all of them."""
     match = difflib.get_close_matches(word, list(known), n=1, cutoff=0.0)
@@ -104,8 +117,8 @@ def read_facts(path: Path | Traversable, key: str, cls: type[FactT]) -> tuple[Fa
     if unknown:
         raise InputError(f"{path}: unknown table '{sorted(unknown)[0]}', only [[{key}]] is read")
     facts = tuple(validated(cls, row, f"{path} [[{key}]] {row.get('id', number)}") for number, row in enumerate(document.get(key, []), 1))
-    ids = [str(getattr(fact, "id")) for fact in facts if hasattr(fact, "id")]
-    for before, after in zip(ids, ids[1:], strict=False):
+    ids = [str(fact.id) for fact in facts if hasattr(fact, "id")]
+    for before, after in pairwise(ids):
         if before == after:
             raise InputError(f"{path}: id '{after}' stands twice")
         if before > after:

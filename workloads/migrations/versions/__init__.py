@@ -1,0 +1,1 @@
+"""The revisions, in order; a new one names the one before it."""
