@@ -1,0 +1,1 @@
+"""What a server carries: models, accelerators, memory, speed, and the number of servers that follows."""
