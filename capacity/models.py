@@ -194,6 +194,45 @@ class BenchmarkScore(Fact):
     """Where it was read."""
 
 
+class QuantizationQuality(Fact):
+    """What one model lost in one precision, as published."""
+
+    model: str
+    """Model as the source names it."""
+    params_b: float | None = None
+    """Its parameters, billions."""
+    method: str
+    """GGUF, GPTQ, ..."""
+    quantization: str
+    """Precision as the source writes it."""
+    importance_matrix: bool | None = None
+    """Whether the file was made with an importance matrix."""
+    bits_per_weight: float | None = None
+    """Stored bits per weight."""
+    size_gib: float | None = None
+    """File size, GiB."""
+    metric: str
+    """What was measured: perplexity (lower is better) or an accuracy."""
+    baseline: float | None = None
+    """The unquantised model's figure."""
+    value: float | None = None
+    """The quantised model's figure."""
+    change_share: float | None = None
+    """(value - baseline) / baseline."""
+    same_top_token_share: float | None = None
+    """Share of positions where both name the same next token, 0 to 1."""
+    notes: str = ""
+    """What a reader should know."""
+    source: Source
+    """Where it was read."""
+
+
+@cache
+def quantization_quality() -> tuple[QuantizationQuality, ...]:
+    """Published quality losses by precision, to show beside size and speed."""
+    return read_facts(resources.files("capacity") / "data" / "quantisation_quality.toml", "quality", QuantizationQuality)
+
+
 @cache
 def models() -> tuple[ModelSpec, ...]:
     """The whole catalogue, sorted by id."""
