@@ -16,7 +16,7 @@ def run(command: Callable[..., Any]) -> None:
     except InputError as error:
         _fail(str(error))
     except KeyboardInterrupt:
-        print("cancelled", file=sys.stderr)
+        sys.stderr.write("cancelled\n")
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(141)
@@ -24,12 +24,12 @@ def run(command: Callable[..., Any]) -> None:
         message = getattr(error, "format_message", None)
         if message is None:
             if type(error).__name__ == "Abort":
-                print("cancelled", file=sys.stderr)
+                sys.stderr.write("cancelled\n")
                 sys.exit(130)
             raise
         _fail(message())
 
 
 def _fail(message: str) -> None:
-    print("error: " + " ".join(message.split()), file=sys.stderr)
+    sys.stderr.write("error: " + " ".join(message.split()) + "\n")
     sys.exit(2)

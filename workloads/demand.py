@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from facts.errors import InputError
 from facts.records import Fact, read_toml, validated
 from facts.units import DAYS_PER_MONTH, SECONDS_PER_DAY
 
@@ -283,8 +282,22 @@ def _sizes(share: float | None, mean_in: float | None, mean_out: float | None) -
         return mean_in, max(1.0, mean_in * (1.0 - share) / share)
     if mean_out is not None:
         return max(1.0, mean_out * share / (1.0 - share)), mean_out
-    size = DEFAULT_INPUT_TOKENS + DEFAULT_OUTPUT_TOKENS
+    # At least one token each way, or the means could not agree with the share.
+    size = max(DEFAULT_INPUT_TOKENS + DEFAULT_OUTPUT_TOKENS, 1.0 / share, 1.0 / (1.0 - share))
     return max(1.0, size * share), max(1.0, size * (1.0 - share))
 
 
-__all__ = ["Complexity", "InputError", "KnowledgeChanges", "Load", "Modality", "Residency", "ServiceLevel", "TaskType", "TokenVolume", "Workload", "peak_load", "read_workload", "token_volume"]
+__all__ = [
+    "Complexity",
+    "KnowledgeChanges",
+    "Load",
+    "Modality",
+    "Residency",
+    "ServiceLevel",
+    "TaskType",
+    "TokenVolume",
+    "Workload",
+    "peak_load",
+    "read_workload",
+    "token_volume",
+]

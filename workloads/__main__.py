@@ -1,0 +1,105 @@
+"""python -m workloads summarize LOG.csv: a request log -> its figures -> a workload file."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from facts import commandline
+from facts.errors import InputError
+from facts.settings import settings
+from workloads.demand import Complexity
+from workloads.store import save_workload
+from workloads.trace_summary import LengthDistribution, TraceSummary, summary_json, workload_of, workload_toml
+from workloads.traces import summarize as summarize_log
+
+app = typer.Typer(add_completion=False, help="Workloads: what is asked of a model.")
+
+
+@app.callback()
+def main() -> None:
+    """Workloads: what is asked of a model."""
+
+
+@app.command()
+def summarize(
+    log: Annotated[Path, typer.Argument(help="Request log, CSV or JSON lines, may be packed with gzip or zstd.")],
+    out: Annotated[Path | None, typer.Option(help="Write the workload to this TOML file.")] = None,
+    complexity: Annotated[Complexity | None, typer.Option(help="What the answers are for; the log does not say.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the workload; the log's name if not given.")] = None,
+    save: Annotated[bool, typer.Option("--save", help="Keep the workload in the database.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The figures as JSON.")] = False,
+) -> None:
+    """Figures of a request log, and the workload they make."""
+    summary = summarize_log(log)
+    if as_json:
+        typer.echo(json.dumps(summary_json(summary), indent=2, allow_nan=False))
+    else:
+        _print(summary)
+    if out is None and not save:
+        return
+    workload = workload_of(summary, complexity=complexity, name=name)
+    if save:
+        workload_id = save_workload(settings(), workload, created=datetime.now(UTC), note=f"request log {summary.name}")
+        typer.echo(f"saved as {workload_id}", err=True)
+    if out is not None:
+        _write(out, workload_toml(workload, summary, complexity_given=complexity is not None))
+        typer.echo(f"wrote {out}", err=True)
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def _print(summary: TraceSummary) -> None:
+    console = Console(highlight=False)
+    figures = Table(title=summary.name, show_header=False)
+    for label, value in _figures(summary):
+        figures.add_row(label, value)
+    lengths = Table("tokens", *(f"{name}" for name in ("mean", "p50", "p90", "p95", "p99", "max")))
+    lengths.add_row("prompt", *_lengths(summary.input_lengths))
+    lengths.add_row("answer", *_lengths(summary.output_lengths))
+    peaks = Table("busiest window over the mean", "requests", "tokens", "windows")
+    for peak in summary.peaks:
+        peaks.add_row(f"{peak.window_s} s", f"{peak.requests_to_mean:.2f}", f"{peak.tokens_to_mean:.2f}", f"{peak.windows:,}")
+    for table in (figures, lengths, peaks):
+        console.print(table)
+    for row in summary.broken_examples:
+        console.print(f"not read: {row.place}: {row.reason}: {row.text}", markup=False, soft_wrap=True)
+    for remark in summary.remarks:
+        console.print(f"Note: {remark}", markup=False, soft_wrap=True)
+
+
+def _figures(summary: TraceSummary) -> list[tuple[str, str]]:
+    when = (
+        f"{summary.first:%Y-%m-%d %H:%M:%S} to {summary.last:%Y-%m-%d %H:%M:%S} UTC" if summary.first and summary.last else "not in the log"
+    )
+    return [
+        ("columns", summary.format_id),
+        ("requests", f"{summary.requests:,}"),
+        ("rows not read", f"{summary.broken_rows:,}"),
+        ("when", when),
+        ("span", f"{summary.span_s:,.0f} s"),
+        ("mean rate", f"{summary.mean_requests_per_s:.2f} requests/s"),
+        ("kept up for a day", f"{summary.requests_per_day:,.0f} requests"),
+        ("input share of tokens", f"{summary.input_share:.1%}"),
+        ("CV of gaps", f"{summary.gap_cv:.3g} (1 is Poisson)"),
+    ]
+
+
+def _lengths(lengths: LengthDistribution) -> list[str]:
+    quantiles = (lengths.quantile_tokens(share) for share in (0.5, 0.9, 0.95, 0.99))
+    return [f"{lengths.mean_tokens:,.0f}", *(f"{length:,}" for length in quantiles), f"{lengths.max_tokens:,}"]
+
+
+if __name__ == "__main__":
+    commandline.run(app)
