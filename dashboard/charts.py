@@ -1,0 +1,380 @@
+"""Charts of a decision: results to plotly figures, without streamlit.
+
+A figure sets trace colours, ticks and ranges only; fonts, background and grid come from the page's theme, or on paper from
+`chart_svg`. The title states the finding and stands outside the figure, where it can wrap.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import plotly.graph_objects as go
+
+from dashboard import format as fmt
+from selector.results import Choice, OptionResult, Recommendation
+
+ARM_COLOURS = {
+    "api": "#5F6B7A",
+    "api_small": "#D55E00",
+    "api_tuned": "#B0602F",
+    "hosted_open": "#C06C9B",
+    "small_untuned": "#3D8F96",
+    "self_hosted_mid": "#4C72D0",
+    "self_hosted_70b": "#0072B2",
+    "fine_tuned_7b": "#009E73",
+    "encoder": "#8A6BBE",
+    "cascade": "#A3781D",
+    "this_machine": "#C2417C",
+    "edge": "#7A8B2D",
+}
+"""One colour per arm, the same in every chart: apart for the colour-blind, 3:1 against the light and the dark page."""
+ARM_DASHES = {
+    "api": "solid",
+    "api_small": "dashdot",
+    "api_tuned": "dot",
+    "hosted_open": "dot",
+    "small_untuned": "dashdot",
+    "self_hosted_mid": "dash",
+    "self_hosted_70b": "dash",
+    "fine_tuned_7b": "solid",
+    "this_machine": "dashdot",
+}
+"""The second sign beside colour, so that a line is known in greyscale."""
+ARM_SHORT_NAMES = {
+    "api": "API",
+    "api_small": "Small API",
+    "api_tuned": "Tuned API",
+    "hosted_open": "Hosted open",
+    "small_untuned": "Small model",
+    "self_hosted_mid": "Mid-size",
+    "self_hosted_70b": "70B",
+    "fine_tuned_7b": "Tuned 7B",
+    "encoder": "Encoder",
+    "cascade": "Cascade",
+    "this_machine": "This machine",
+    "edge": "Edge",
+}
+LINE_COLOURS = {
+    "tokens": "#0072B2",
+    "tokens_input": "#0072B2",
+    "tokens_cached_input": "#6AAEDB",
+    "tokens_output": "#00446B",
+    "rental": "#009E73",
+    "energy": "#C99A2E",
+    "hosting": "#7FCBB4",
+    "maintenance": "#8A6BBE",
+    "supporting_infra": "#7A8B2D",
+    "staff": "#D55E00",
+    "retraining": "#C06C9B",
+    "double_running": "#9AA3AF",
+}
+"""One colour per cost line, light and dark in turn so that neighbours differ in greyscale."""
+OTHER_COLOUR = "#6B7280"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """A figure and what must be said with it.
+
+    key: stable name, for the page's widget key
+    title: the finding, in a sentence
+    alt: the same chart for someone who cannot see it
+    figure: the plotly figure
+    """
+
+    key: str
+    title: str
+    alt: str
+    figure: go.Figure
+
+
+def cumulative_cost(recommendation: Recommendation) -> Chart | None:
+    """Running total of the fixed table's options and the recommended one, with the month in which it breaks even."""
+    options = compared_options(recommendation)
+    if not options:
+        return None
+    horizon = len(options[0].months)
+    running = [(option, running_total_usd(option)) for option in options]
+    top = max(max(totals) for _, totals in running)
+    figure = go.Figure()
+    for option, totals in running:
+        figure.add_trace(_running_line(option, totals, chosen=option.id == recommendation.choice.option_id))
+    for option, totals, y in _apart([(option, totals) for option, totals in running], gap=top * 1.05 * 0.075):
+        figure.add_annotation(
+            x=horizon,
+            y=y,
+            text=_short_name(option),
+            showarrow=False,
+            xanchor="left",
+            yanchor="middle",
+            xshift=8,
+            font={"color": _colour(option)},
+            hovertext=fmt.usd(totals[-1]),
+        )
+    mark = _break_even_point(recommendation)
+    if mark is not None:
+        _mark_break_even(figure, *mark, top)
+    _money_axis(figure, "yaxis", top * 1.05)
+    _month_axis(figure, horizon, first=0)
+    figure.update_layout(height=360, margin={"l": 64, "r": 104, "t": 16, "b": 48}, showlegend=False, hovermode="x unified")
+    ends = "; ".join(f"{option.title} {fmt.usd(totals[-1])}" for option, totals in running)
+    alt = f"Line chart of the running cost over {horizon} months, payments before the start included. At the end: {ends}."
+    return Chart(key="cumulative_cost", title=_cumulative_title(recommendation), alt=alt, figure=figure)
+
+
+def monthly_lines(option: OptionResult) -> Chart | None:
+    """The bill of one option month by month, one colour per cost line; what is paid upfront is not in it."""
+    if not option.months:
+        return None
+    names = list(dict.fromkeys(line.name for month in option.months for line in month.lines))
+    amounts = {name: [_amount(month.lines, name) for month in option.months] for name in names}
+    names = sorted((name for name in names if any(amounts[name])), key=lambda name: -sum(amounts[name]))
+    figure = go.Figure()
+    for name in names:
+        figure.add_trace(
+            go.Bar(
+                x=[month.month for month in option.months],
+                y=amounts[name],
+                name=fmt.line_name(name),
+                marker={"color": LINE_COLOURS.get(name, OTHER_COLOUR)},
+                hovertemplate="month %{x}: $%{y:,.0f}",
+            )
+        )
+    top = max(month.total_usd for month in option.months)
+    _money_axis(figure, "yaxis", top * 1.05)
+    _month_axis(figure, len(option.months), first=1)
+    figure.update_layout(
+        height=360,
+        barmode="stack",
+        bargap=0.25,
+        margin={"l": 64, "r": 16, "t": 16, "b": 112},
+        showlegend=True,
+        legend={"orientation": "h", "x": 0, "y": -0.26, "xanchor": "left", "yanchor": "top", "traceorder": "normal"},
+    )
+    parts = ", ".join(f"{fmt.line_name(name).lower()} {fmt.usd(sum(amounts[name]))}" for name in names)
+    total = sum(month.total_usd for month in option.months)
+    alt = f"Stacked bars of the monthly bill of {option.title} over {len(option.months)} months, {fmt.usd(total)} in all: {parts}."
+    return Chart(key=f"monthly_lines_{option.id}", title=_monthly_title(option, names, amounts), alt=alt, figure=figure)
+
+
+def totals(recommendation: Recommendation) -> Chart | None:
+    """Total of every option over the horizon, cheapest first; refused ones are pale and said to be refused."""
+    options = sorted(
+        (option for option in recommendation.options if option.total_usd is not None), key=lambda option: option.total_usd or 0.0
+    )
+    if not options:
+        return None
+    figure = go.Figure()
+    labels = _row_labels(options, recommendation.choice)
+    amounts = [option.total_usd or 0.0 for option in options]
+    figure.add_trace(
+        go.Bar(
+            y=list(range(len(options))),
+            x=amounts,
+            orientation="h",
+            text=[fmt.usd_short(amount) for amount in amounts],
+            textposition="outside",
+            cliponaxis=False,
+            marker={"color": [_colour(option) for option in options], "opacity": [1.0 if option.feasible else 0.35 for option in options]},
+            hovertext=[f"{option.title}: {fmt.usd(option.total_usd)}" for option in options],
+            hoverinfo="text",
+        )
+    )
+    _money_axis(figure, "xaxis", max(amounts) * 1.12)
+    figure.update_layout(
+        height=88 + 34 * len(options),
+        bargap=0.35,
+        margin={"l": 204, "r": 40, "t": 8, "b": 40},
+        showlegend=False,
+        yaxis={
+            "tickvals": list(range(len(options))),
+            "ticktext": labels,
+            "range": [len(options) - 0.5, -0.5],
+            "showgrid": False,
+            "zeroline": False,
+        },
+    )
+    said = "; ".join(f"{option.title} {fmt.usd(option.total_usd)}{'' if option.feasible else ' (refused)'}" for option in options)
+    horizon = recommendation.scenario.workload.horizon_months
+    alt = f"Bars of the total cost over {horizon} months, upfront included, cheapest first: {said}."
+    return Chart(key="totals", title=_totals_title(recommendation, options), alt=alt, figure=figure)
+
+
+def compared_options(recommendation: Recommendation) -> tuple[OptionResult, ...]:
+    """The options of the fixed table and the recommended one, those with a cost, each once."""
+    ids = [row.option_id for row in recommendation.table] + [recommendation.choice.option_id]
+    found = [recommendation.option(option_id) for option_id in dict.fromkeys(ids)]
+    return tuple(option for option in found if option is not None and option.months and option.upfront_usd is not None)
+
+
+def running_total_usd(option: OptionResult) -> list[float]:
+    """What has been paid by the end of each month, month 0 being the payment upfront."""
+    paid = [option.upfront_usd or 0.0]
+    for month in option.months:
+        paid.append(paid[-1] + month.total_usd)
+    return paid
+
+
+# ---- titles: the finding ----
+
+
+def _cumulative_title(recommendation: Recommendation) -> str:
+    choice, horizon = recommendation.choice, recommendation.scenario.workload.horizon_months
+    option, baseline = recommendation.option(choice.option_id), recommendation.option(choice.baseline_option_id)
+    if option is None or baseline is None or option.total_usd is None or baseline.total_usd is None:
+        return f"What each option has cost after each of {horizon} months"
+    if option.id == baseline.id:
+        rivals = [other for other in compared_options(recommendation) if other.id != option.id and other.total_usd is not None]
+        if not rivals:
+            return f"{option.title}: {fmt.usd(option.total_usd)} after {horizon} months"
+        best = min(rivals, key=lambda other: other.total_usd or 0.0)
+        return f"After {horizon} months {option.title} has cost {fmt.usd(option.total_usd)}, {best.title} {fmt.usd(best.total_usd)}"
+    spent = f"after {horizon} months it has cost {fmt.usd(option.total_usd)}, {baseline.title} {fmt.usd(baseline.total_usd)}"
+    if choice.payback_months is None:
+        return f"{option.title} does not pay back within {fmt.months(float(horizon))}: {spent}"
+    when = "from the start" if choice.payback_months == 0 else f"after {fmt.months(choice.payback_months)}"
+    return f"{option.title} pays back {when}: {spent}"
+
+
+def _monthly_title(option: OptionResult, names: Sequence[str], amounts: dict[str, list[float]]) -> str:
+    total = sum(month.total_usd for month in option.months)
+    if not names or total <= 0:
+        return f"{option.title}: no monthly bill"
+    largest = names[0]
+    portion = sum(amounts[largest]) / total
+    verb = "are" if largest.startswith("tokens") else "is"
+    return f"{fmt.line_name(largest)} {verb} {fmt.share(portion)} of the monthly bill of {option.title}"
+
+
+def _totals_title(recommendation: Recommendation, options: Sequence[OptionResult]) -> str:
+    horizon = recommendation.scenario.workload.horizon_months
+    allowed = [option for option in options if option.feasible]
+    if not allowed:
+        return f"No option is allowed; what each would cost over {horizon} months"
+    cheapest = allowed[0]
+    tail = "" if cheapest.id == recommendation.choice.option_id else ", before counting the risk that it is not good enough"
+    return f"{cheapest.title} is the cheapest allowed option: {fmt.usd(cheapest.total_usd)} over {horizon} months{tail}"
+
+
+# ---- below: how ----
+
+
+def _running_line(option: OptionResult, totals: list[float], *, chosen: bool) -> go.Scatter:
+    return go.Scatter(
+        x=list(range(len(totals))),
+        y=totals,
+        mode="lines",
+        name=option.title,
+        line={"color": _colour(option), "width": 3.5 if chosen else 2, "dash": ARM_DASHES.get(str(option.arm), "solid")},
+        opacity=1.0 if option.feasible else 0.55,
+        hovertemplate="$%{y:,.0f}",
+    )
+
+
+def _break_even_point(recommendation: Recommendation) -> tuple[float, float] | None:
+    choice = recommendation.choice
+    baseline = recommendation.option(choice.baseline_option_id)
+    if not choice.payback_months or choice.option_id in (None, choice.baseline_option_id) or baseline is None or not baseline.months:
+        return None
+    paid, at = running_total_usd(baseline), choice.payback_months
+    month = min(int(at), len(paid) - 2)
+    return at, paid[month] + (paid[month + 1] - paid[month]) * (at - month)
+
+
+def _mark_break_even(figure: go.Figure, month: float, usd: float, top: float) -> None:
+    figure.add_shape(type="line", x0=month, x1=month, y0=0, y1=usd, line={"color": OTHER_COLOUR, "width": 1, "dash": "dot"})
+    figure.add_trace(
+        go.Scatter(
+            x=[month],
+            y=[usd],
+            mode="markers",
+            marker={"size": 10, "color": OTHER_COLOUR, "symbol": "circle"},
+            name="Break-even",
+            hovertemplate=f"break-even after {fmt.months(month)}",
+        )
+    )
+    low = usd < top * 0.75
+    figure.add_annotation(
+        x=month,
+        y=usd,
+        text=f"break-even: {fmt.months(month)}",
+        showarrow=False,
+        xanchor="right" if month > 4 else "left",
+        yanchor="bottom" if low else "top",
+        xshift=-8 if month > 4 else 8,
+        yshift=8 if low else -8,
+    )
+
+
+def _apart(lines: Sequence[tuple[OptionResult, list[float]]], gap: float) -> list[tuple[OptionResult, list[float], float]]:
+    """End labels pushed up where they would overlap, lowest first."""
+    placed: list[tuple[OptionResult, list[float], float]] = []
+    last = -math.inf
+    for option, totals in sorted(lines, key=lambda line: line[1][-1]):
+        y = max(totals[-1], last + gap)
+        placed.append((option, totals, y))
+        last = y
+    return placed
+
+
+def _row_labels(options: Sequence[OptionResult], choice: Choice) -> list[str]:
+    labels = []
+    for option in options:
+        marks = ["recommended"] if option.id == choice.option_id else []
+        if not option.feasible:
+            marks.append("refused")
+        label = _clipped(option.title, 30)
+        labels.append(f"{label}<br>({', '.join(marks)})" if marks else label)
+    return labels
+
+
+def _short_name(option: OptionResult) -> str:
+    name = ARM_SHORT_NAMES.get(str(option.arm), fmt.arm_name(str(option.arm)))
+    return name if option.feasible else f"{name} (refused)"
+
+
+def _clipped(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1].rstrip() + "…"
+
+
+def _colour(option: OptionResult) -> str:
+    return ARM_COLOURS.get(str(option.arm), OTHER_COLOUR)
+
+
+def _amount(lines: Sequence[object], name: str) -> float:
+    return sum(float(getattr(line, "usd", 0.0)) for line in lines if getattr(line, "name", "") == name)
+
+
+def _money_axis(figure: go.Figure, axis: str, top: float) -> None:
+    ticks = nice_ticks(top)
+    figure.update_layout(
+        {
+            axis: {
+                "tickvals": ticks,
+                "ticktext": [fmt.usd_short(tick) for tick in ticks],
+                "range": [0, max(top, ticks[-1])],
+                "zeroline": False,
+            }
+        }
+    )
+
+
+def _month_axis(figure: go.Figure, horizon: int, *, first: int) -> None:
+    step = 1 if horizon <= 12 else 3
+    ticks = sorted({first, *range(0 if first == 0 else step, horizon + 1, step)})
+    span = [0, horizon] if first == 0 else [0.4, horizon + 0.6]
+    figure.update_layout(
+        xaxis={"tickvals": ticks, "ticktext": [str(tick) for tick in ticks], "range": span, "title": {"text": "month"}, "zeroline": False}
+    )
+
+
+def nice_ticks(top: float, wanted: int = 6) -> list[float]:
+    """Round numbers from 0 up to `top`, about `wanted` of them: steps of 1, 2, 2.5 or 5 times a power of ten."""
+    if top <= 0:
+        return [0.0, 1.0]
+    raw = top / wanted
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(factor * power for factor in (1.0, 2.0, 2.5, 5.0, 10.0) if factor * power >= raw * 0.999)
+    return [step * index for index in range(math.floor(top / step + 1e-9) + 1)]

@@ -1,0 +1,1 @@
+"""The pages, one script each, listed by `st.navigation` in `app.py`."""

@@ -1,0 +1,196 @@
+"""Tables of a decision: results to data frames of text, as page and paper show them, and to CSV with the full numbers."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+
+import pandas as pd
+
+from dashboard import format as fmt
+from selector.results import Line, Month, OptionResult, Recommendation
+
+
+def fixed_table(recommendation: Recommendation) -> pd.DataFrame:
+    """The table that never changes its form: GPT-4-class API, self-hosted 70B, fine-tuned 7B."""
+    horizon = recommendation.scenario.workload.horizon_months
+    rows = []
+    for row in recommendation.table:
+        option = recommendation.option(row.option_id)
+        is_baseline = row.option_id is not None and row.option_id == recommendation.choice.baseline_option_id
+        is_70b = option is not None and str(option.arm) == "self_hosted_70b"
+        rows.append(
+            {
+                "Option": row.label,
+                f"{horizon}-month total": fmt.usd(row.total_usd),
+                "Upfront": fmt.usd(row.upfront_usd),
+                "ROI": fmt.roi(row.roi),
+                "Payback vs API": _payback(row.payback_vs_api_months, row.total_usd, horizon, is_itself=is_baseline),
+                "Payback vs 70B": _payback(row.payback_vs_70b_months, row.total_usd, horizon, is_itself=is_70b),
+                "Allowed": "yes" if row.refused_because is None else f"no: {row.refused_because}",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def options_table(recommendation: Recommendation) -> pd.DataFrame:
+    """Every option that may be chosen, best first by expected cost."""
+    return pd.DataFrame(
+        [
+            {
+                "Option": option.title + marks(recommendation, option),
+                "Runs on": runs_on(option),
+                "Good enough": fmt.share(option.quality.probability),
+                "Total": fmt.usd(option.total_usd),
+                "Expected": fmt.usd(option.expected_usd),
+                "Upfront": fmt.usd(option.upfront_usd),
+                "Per M tokens": fmt.usd(option.usd_per_mtok, cents=True),
+                "NPV": fmt.usd(option.npv_usd),
+                "ROI": fmt.roi(option.roi),
+                "Payback": fmt.NOTHING if option.id == recommendation.choice.baseline_option_id else fmt.months(option.payback_months),
+            }
+            for option in recommendation.options
+            if option.feasible
+        ]
+    )
+
+
+def refused_table(recommendation: Recommendation) -> pd.DataFrame:
+    """Every option that was refused, with the sentence of the first gate that refused it."""
+    return pd.DataFrame(
+        [
+            {
+                "Option": option.title,
+                "Runs on": runs_on(option),
+                "Would cost": fmt.usd(option.total_usd),
+                "Refused because": option.refused_because or "no reason was given",
+            }
+            for option in recommendation.options
+            if not option.feasible
+        ]
+    )
+
+
+def months_table(option: OptionResult, *, fold: bool = False) -> pd.DataFrame:
+    """The bill of one option: a row per month, a column per cost line, the upfront first, the totals last.
+
+    `fold` puts equal months that follow one another into one row: '4 to 12, each'.
+    """
+    names = line_names(option)
+    rows = []
+    if option.upfront_usd:
+        rows.append(
+            {"Month": "upfront", **{fmt.line_name(name): fmt.NOTHING for name in names}, "Total": fmt.usd(option.upfront_usd, cents=True)}
+        )
+    for first, last, month in _runs(option) if fold else [(month.month, month.month, month) for month in option.months]:
+        label = str(first) if first == last else f"{first} to {last}, each"
+        amounts = {fmt.line_name(name): fmt.usd(_of(month.lines, name), cents=True) for name in names}
+        rows.append({"Month": label, **amounts, "Total": fmt.usd(month.total_usd, cents=True)})
+    sums = {fmt.line_name(name): fmt.usd(sum(_of(month.lines, name) for month in option.months), cents=True) for name in names}
+    rows.append({"Month": "all", **sums, "Total": fmt.usd(option.total_usd, cents=True)})
+    return pd.DataFrame(rows)
+
+
+def upfront_table(option: OptionResult) -> pd.DataFrame:
+    """What is paid before the first month, line by line."""
+    return pd.DataFrame(
+        [{"Paid upfront": fmt.line_name(line.name), "Amount": fmt.usd(line.usd)} for line in option.upfront_lines if line.usd]
+    )
+
+
+def path_table(recommendation: Recommendation) -> pd.DataFrame:
+    """The walk through the decision tree, one row per question."""
+    return pd.DataFrame(
+        [
+            {"Question": step.question, "Your value": step.value, "Answer": step.answer, "Because": step.because, "Source": step.source}
+            for step in recommendation.path
+        ]
+    )
+
+
+def sources_table(recommendation: Recommendation) -> pd.DataFrame:
+    """Every number in use with where it comes from, when it was read and how it was come by."""
+    return pd.DataFrame(
+        [
+            {
+                "What": line.label,
+                "Value": line.value,
+                "Source": line.url or fmt.NOTHING,
+                "Read on": fmt.day(line.checked),
+                "Age": fmt.age(line.age_days),
+                "Basis": str(line.basis),
+                "Note": line.note,
+            }
+            for line in recommendation.sources
+        ]
+    )
+
+
+def line_names(option: OptionResult) -> list[str]:
+    """The cost lines of an option that are not zero in every month, in the order of the bill."""
+    names = dict.fromkeys(line.name for month in option.months for line in month.lines)
+    return [name for name in names if any(_of(month.lines, name) for month in option.months)]
+
+
+def months_csv(recommendation: Recommendation) -> str:
+    """Every option's bill as CSV: one row per option, month and line, unrounded USD; month 0 is the upfront."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow(["option_id", "option", "arm", "placement", "feasible", "month", "line", "usd"])
+    for option in recommendation.options:
+        head = [
+            fmt.csv_literal(option.id),
+            fmt.csv_literal(option.title),
+            str(option.arm),
+            str(option.placement),
+            "yes" if option.feasible else "no",
+        ]
+        for line in option.upfront_lines:
+            writer.writerow([*head, 0, fmt.csv_literal(line.name), repr(float(line.usd))])
+        for month in option.months:
+            for line in month.lines:
+                writer.writerow([*head, month.month, fmt.csv_literal(line.name), repr(float(line.usd))])
+    return out.getvalue()
+
+
+def runs_on(option: OptionResult) -> str:
+    """Where an option runs, in a few words: provider, servers."""
+    where = fmt.PLACEMENT_NAMES.get(str(option.placement), fmt.words(str(option.placement)))
+    if option.plan is None:
+        return f"{option.provider}, {where}" if option.provider else where
+    return f"{option.plan.replicas} × {option.plan.server}" + (f", {option.provider}" if option.provider else f", {where}")
+
+
+def marks(recommendation: Recommendation, option: OptionResult) -> str:
+    """' (recommended, the tree's pick)': what an option is to the decision."""
+    choice = recommendation.choice
+    names = {
+        "recommended": choice.option_id == option.id,
+        "today": choice.baseline_option_id == option.id,
+        "the tree's pick": option.tree_pick,
+        "cheapest": choice.cheapest_option_id == option.id,
+    }
+    found = ", ".join(name for name, holds in names.items() if holds)
+    return f" ({found})" if found else ""
+
+
+def _payback(months: float | None, total_usd: float | None, horizon: int, *, is_itself: bool) -> str:
+    if is_itself or total_usd is None:
+        return fmt.NOTHING
+    return fmt.months(months, horizon)
+
+
+def _runs(option: OptionResult) -> list[tuple[int, int, Month]]:
+    """(first, last, month) of each stretch of months with the same lines."""
+    runs: list[tuple[int, int, Month]] = []
+    for month in option.months:
+        if runs and runs[-1][2].lines == month.lines:
+            runs[-1] = (runs[-1][0], month.month, month)
+        else:
+            runs.append((month.month, month.month, month))
+    return runs
+
+
+def _of(lines: Sequence[Line], name: str) -> float:
+    return sum(line.usd for line in lines if line.name == name)
