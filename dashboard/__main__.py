@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from click import Abort
+from streamlit.web.cli import main as streamlit
 
 from facts import commandline
 from facts.errors import InputError
@@ -40,8 +42,10 @@ def serve(
     if build:
         attend(url)
     os.chdir(ROOT)  # where .streamlit/config.toml is
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(found), "--server.address", ADDRESS]
-    os.execv(sys.executable, command)  # noqa: S606 -- the same process goes on as the server, so nothing is left when it ends
+    try:
+        streamlit(["run", "app.py", "--server.port", str(found), "--server.address", ADDRESS], standalone_mode=False)
+    except Abort:  # Ctrl-C
+        print("\nRightsize has stopped.")
 
 
 def free_port(first: int) -> int:
@@ -60,7 +64,7 @@ def free_port(first: int) -> int:
 
 
 def end_with_parent() -> None:
-    """Ask Linux for SIGTERM when the parent dies; the wish outlives `exec`. Elsewhere nothing happens."""
+    """Ask Linux for SIGTERM when the parent dies. Elsewhere nothing happens."""
     if sys.platform == "linux":
         set_parent_death_signal = 1
         ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)

@@ -181,6 +181,11 @@ class Build:
         return self.folder / "probe-build.log"
 
     @property
+    def scratch(self) -> Path:
+        """pip's temporary folder: one of our own, because a pip that is stopped does not tidy up."""
+        return self.folder / "probe-build.tmp"
+
+    @property
     def cmake_args(self) -> str:
         """Ours, then the user's own (CMAKE_ARGS), which win."""
         return f"{CMAKE_ARGS} {self.environ.get('CMAKE_ARGS', '')}".strip()
@@ -211,7 +216,8 @@ def build(job: Build) -> BuildState:
             if _installed_from(job):
                 return _write(job, BuildPhase.READY, f"{PACKAGE} {job.version} is installed.")
             job.log.write_text("", encoding="utf-8")
-            return _build_and_install(job)
+            with _scratch(job):
+                return _build_and_install(job)
     except Stopped:
         seconds = (datetime.now(UTC) - job.started).total_seconds()
         return _write(job, BuildPhase.ABSENT, f"The build was stopped after {seconds:.0f} s.", "Start it again with `make run`.")
@@ -347,6 +353,16 @@ def _alone(job: Build) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _scratch(job: Build) -> Iterator[None]:
+    shutil.rmtree(job.scratch, ignore_errors=True)  # of a build that was killed
+    job.scratch.mkdir()
+    try:
+        yield
+    finally:
+        shutil.rmtree(job.scratch, ignore_errors=True)
+
+
 def _last_line(log: Path) -> str:
     lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     return lines[-1] if lines else "it wrote nothing"
@@ -362,7 +378,7 @@ def _pip(job: Build, phase: BuildPhase, *arguments: str) -> None:
 def _child(job: Build, phase: BuildPhase, command: tuple[str, ...]) -> None:
     """Run a command in a process group of its own, its output in the log, its progress in the state; BuildFailed, Stopped."""
     environ = {key: value for key, value in job.environ.items() if key != "SOURCE_DATE_EPOCH"}  # with it, a build for the oldest x86-64
-    environ |= {"CMAKE_ARGS": job.cmake_args, "PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    environ |= {"CMAKE_ARGS": job.cmake_args, "PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "TMPDIR": str(job.scratch)}
     with job.log.open("ab") as log:
         child = subprocess.Popen(  # noqa: S603 -- our own arguments
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environ, start_new_session=True
@@ -418,14 +434,12 @@ def _end(child: subprocess.Popen[bytes]) -> None:
 def attend(url: str) -> None:
     """Start a process that builds once the dashboard at `url` is healthy, and stops when this process ends, however it ends.
 
-    It holds the reading end of a pipe. The writing end stays open in this process, also when it turns into the server by `exec`;
-    the system closes it at the end, and the reader sees that.
+    It holds the reading end of a pipe; the writing end is open in this process and in no other, so the system closes it at the end,
+    and the reader sees that.
     """
-    reading, writing = os.pipe()
-    os.set_inheritable(writing, True)
+    reading, _writing = os.pipe()
     command = [sys.executable, "-m", "probes.build", "--attend", url]
-    # close_fds is what keeps the writing end out of the child itself
-    subprocess.Popen(command, stdin=reading, stdout=subprocess.DEVNULL, start_new_session=True, close_fds=True)  # noqa: S603
+    subprocess.Popen(command, stdin=reading, stdout=subprocess.DEVNULL, start_new_session=True)  # noqa: S603 -- our own arguments
     os.close(reading)
 
 

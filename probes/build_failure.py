@@ -51,7 +51,7 @@ _AGAIN = "then start again with `make run`."
 KNOWN: tuple[tuple[str, BuildFailure], ...] = (
     (
         r"no space left on device",
-        BuildFailure(message="The disk is full.", remedy=f"Free 1 GB on the disk with the data folder and the temporary folder, {_AGAIN}"),
+        BuildFailure(message="The disk is full.", remedy=f"Free 1 GB on the disk of the data folder, {_AGAIN}"),
     ),
     (
         r"no CMAKE_C(XX)?_COMPILER could be found|CMAKE_C(XX)?_COMPILER not set|unknown compiler"
