@@ -1,0 +1,138 @@
+"""Why a reader might not believe a measurement, from its own numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from probes import timing
+from probes.environment import IDLE_LIMIT, OTHERS_LIMIT, STEAL_LIMIT, missing_instructions
+from probes.measurement import LlamaCppSettings, Measurement, Status, TestResult
+from probes.timing import Doubt
+
+PROCESSOR_LIMIT = 0.90
+"""Processor time over wall time x threads below which the threads had to wait for a core."""
+DISTURBED_LIMIT = 0.2
+"""Share of repetitions with a slow step above which a generation counts as disturbed."""
+RATE_MISSED_SHARE = 0.05
+LAG_LIMIT_MS = 10.0
+LENGTH_MISSED_SHARE = 0.05
+
+
+def with_doubts(measurement: Measurement) -> Measurement:
+    """The measurement with its doubts written in; seal it afterwards."""
+    found = doubts(measurement)
+    texts = tuple(dict.fromkeys(doubt.text for doubt in found))
+    blocking = tuple(dict.fromkeys(doubt.text for doubt in found if doubt.blocks))
+    return measurement.model_copy(update={"doubts": texts, "verdict_doubts": blocking})
+
+
+def doubts(measurement: Measurement) -> tuple[Doubt, ...]:
+    """Everything that speaks against believing it, the strongest first."""
+    found = list(_machine(measurement))
+    if measurement.kind == "llamacpp":
+        found += [doubt for test in measurement.tests for doubt in _test(measurement, test)]
+        found += list(_build(measurement))
+    else:
+        found += list(_endpoint(measurement))
+    if measurement.status is not Status.COMPLETE:
+        found.append(Doubt(text=f"{measurement.status.value}: {measurement.message or 'it did not come to its end'}"))
+    return tuple(sorted(found, key=lambda doubt: not doubt.blocks))
+
+
+# ---- below: how ----
+
+
+def _machine(measurement: Measurement) -> Iterator[Doubt]:
+    environment = measurement.environment
+    before, during = environment.before, environment.during
+    if before and before.idle_share < IDLE_LIMIT:
+        text = f"the machine was only {before.idle_share:.0%} idle before the run (limit {IDLE_LIMIT:.0%}): something else was running"
+        yield Doubt(text=text, blocks=True)
+    steal = max((part.steal_share for part in (before, during) if part), default=0.0)
+    if steal > STEAL_LIMIT:
+        yield Doubt(text=f"{steal:.1%} of the processor time was stolen by the host of this virtual machine", blocks=True)
+    if during and during.others_share > OTHERS_LIMIT:
+        text = f"other processes used {during.others_share:.0%} of the processors while it measured (limit {OTHERS_LIMIT:.0%})"
+        yield Doubt(text=text, blocks=True)
+    if environment.governor in ("powersave", "conservative"):
+        yield Doubt(text=f"the frequency governor is '{environment.governor}': the processor may not reach its speed")
+
+
+def _test(measurement: Measurement, test: TestResult) -> Iterator[Doubt]:
+    yield from timing.sample_doubts(test.name, test.samples_tokens_per_s)
+    settings = measurement.settings
+    assert isinstance(settings, LlamaCppSettings)
+    n = len(test.samples_tokens_per_s)
+    slow = sum(ratio > timing.STEP_LIMIT for ratio in test.slowest_over_median_step)
+    if n and slow / n > DISTURBED_LIMIT:
+        text = f"{test.name}: in {slow} of {n} repetitions a step took more than {timing.STEP_LIMIT:g} x the median: disturbed"
+        yield Doubt(text=text, blocks=True)
+    if test.processor_share and not settings.passive_wait and not _on_gpu(measurement):
+        share = timing.median(test.processor_share)
+        if share < PROCESSOR_LIMIT:
+            text = f"{test.name}: its threads had a core for {share:.0%} of the time (limit {PROCESSOR_LIMIT:.0%}), the rest was taken away"
+            yield Doubt(text=text, blocks=True)
+    wanted = settings.prompt_tokens if test.n_prompt else settings.output_tokens
+    if test.n_prompt + test.n_gen < wanted:
+        name = f"pp{wanted}" if test.n_prompt else f"tg{wanted}"
+        yield Doubt(text=f"{test.name}: shortened from {name} to fit {settings.seconds:g} s: give it more seconds for the whole length")
+
+
+def _build(measurement: Measurement) -> Iterator[Doubt]:
+    missing = missing_instructions(measurement.engine_system_info, measurement.environment.cpu_flags)
+    if missing:
+        text = f"understated build: the processor has {', '.join(missing)}, this llama.cpp was built without: build it on this machine"
+        yield Doubt(text=text)
+    if measurement.environment.gpus and not measurement.gpu_offload:
+        name = measurement.environment.gpus[0].name
+        yield Doubt(text=f"this machine has a {name}, this llama.cpp was built for the processor only: the accelerator was not measured")
+    if measurement.engine_system_info and "OPENMP = 1" not in measurement.engine_system_info and not measurement.gpu_offload:
+        yield Doubt(text="this llama.cpp starts its threads anew for each token (no OpenMP): small models read slower than in llama-bench")
+    threads, usable = measurement.threads or 0, measurement.environment.usable_cores
+    if threads > usable:
+        yield Doubt(text=f"{threads} threads on {usable:g} usable processors: something else was running by construction", blocks=True)
+    if measurement.model_file and measurement.model_file.synthetic and "moe" in measurement.model_name.lower():
+        yield Doubt(text="random routers spread tokens over experts otherwise than trained ones: read batched figures as a range")
+
+
+def _endpoint(measurement: Measurement) -> Iterator[Doubt]:
+    values = {figure.name: figure for figure in measurement.derived}
+    for level in measurement.levels:
+        errors = values.get(f"{level.name}.error_share")
+        if errors and errors.value > 0:
+            text = f"{level.name}: {errors.value:.1%} of {errors.samples} requests failed"
+            yield Doubt(text=text, blocks=errors.value > 0.01)
+        lag = values.get(f"{level.name}.client_lag.p50")
+        if lag and lag.value > LAG_LIMIT_MS:
+            text = f"{level.name}: requests left {lag.value:.0f} ms late (median, limit {LAG_LIMIT_MS:g} ms): the client is the bottleneck"
+            yield Doubt(text=text, blocks=True)
+        good = [request for request in level.requests if request.ok]
+        cached = sum(request.cached_input_tokens or 0 for request in good)
+        if cached:
+            yield Doubt(text=f"{level.name}: {cached} prompt tokens came from the server's cache, so TTFT reads low", blocks=True)
+        if good and any(request.output_tokens is None for request in good):
+            yield Doubt(text=f"{level.name}: the server sent no usage; every event with text was counted as one token")
+        yield from _lengths(measurement, level.name, [request.output_tokens for request in good if request.output_tokens is not None])
+        achieved = values.get(f"{level.name}.request_rate")
+        if level.rate_per_s and achieved and achieved.value < level.rate_per_s * (1.0 - RATE_MISSED_SHARE):
+            text = (
+                f"{level.name}: {achieved.value:.2f} requests/s were done of {level.rate_per_s:g} asked for: above what the server carries"
+            )
+            yield Doubt(text=text)
+        if level.stopped_because:
+            yield Doubt(text=f"{level.name}: {level.stopped_because}")
+
+
+def _lengths(measurement: Measurement, name: str, lengths: list[int]) -> Iterator[Doubt]:
+    wanted = measurement.settings.output_tokens
+    short = sum(length < wanted * (1.0 - LENGTH_MISSED_SHARE) for length in lengths)
+    if short:
+        text = (
+            f"{name}: {short} of {len(lengths)} answers were more than {LENGTH_MISSED_SHARE:.0%} shorter than the {wanted} tokens asked for"
+        )
+        yield Doubt(text=text)
+
+
+def _on_gpu(measurement: Measurement) -> bool:
+    settings = measurement.settings
+    return measurement.gpu_offload and isinstance(settings, LlamaCppSettings) and settings.gpu_layers != 0

@@ -1,0 +1,141 @@
+"""One probe at a time per machine: a lock file that says who holds it and since when.
+
+The lock is the system's own (flock), so it is gone with its process; two threads of one process exclude each other too.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from facts.errors import InputError
+
+LOCK_FILE = "rightsize-probe.lock"
+MAX_NOTE_BYTES = 4096
+
+
+@dataclass(frozen=True, kw_only=True)
+class Owner:
+    """Who is measuring.
+
+    user: login name
+    pid: process
+    what: what is measured
+    since: when it began, in UTC
+    """
+
+    user: str
+    pid: int
+    what: str
+    since: datetime
+
+    def sentence(self, now: datetime) -> str:
+        """Who measures what, and for how long."""
+        minutes = max(0.0, (now - self.since).total_seconds()) / 60.0
+        age = f"{minutes * 60:.0f} s" if minutes < 2 else f"{minutes:.0f} min"
+        return f"{self.user} (process {self.pid}) has been measuring {self.what} since {self.since:%H:%M:%S} UTC ({age})"
+
+
+class ProbeBusyError(InputError):
+    """Another probe is running on this machine."""
+
+    def __init__(self, owner: Owner | None, now: datetime) -> None:
+        self.owner = owner
+        who = owner.sentence(now) if owner else "another process has been measuring on this machine"
+        super().__init__(f"{who}: two probes at once would measure each other; wait for it or cancel it")
+
+
+class HostLock:
+    """The machine's probe lock, held from `take` to `release`."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path or lock_path()
+        self._handle: int | None = None
+
+    @property
+    def handle(self) -> int | None:
+        """The open lock file, to hand on to a child so that the lock lasts as long as it."""
+        return self._handle
+
+    def take(self, what: str, now: datetime) -> None:
+        """Hold the lock, or raise ProbeBusyError with its owner."""
+        handle = _open(self._path)
+        if not _lock(handle):
+            owner = _read(handle)
+            os.close(handle)
+            raise ProbeBusyError(owner, now)
+        note = {"user": _user(), "pid": os.getpid(), "what": what, "since": now.astimezone(UTC).isoformat()}
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, json.dumps(note).encode()[:MAX_NOTE_BYTES], 0)
+        self._handle = handle
+
+    def release(self) -> None:
+        """Give the lock back; harmless when it is not held."""
+        if self._handle is not None:
+            os.ftruncate(self._handle, 0)
+            os.close(self._handle)
+            self._handle = None
+
+
+def lock_path() -> Path:
+    """The one lock of this machine, in the folder that all its users share."""
+    return Path(tempfile.gettempdir()) / LOCK_FILE
+
+
+def owner_of(path: Path | None = None) -> Owner | None:
+    """Who is measuring now, or None when nobody is."""
+    try:
+        handle = os.open(path or lock_path(), os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+    except OSError:
+        return None
+    try:
+        return None if _lock(handle) else _read(handle)
+    finally:
+        os.close(handle)
+
+
+# ---- below: how ----
+
+
+def _open(path: Path) -> int:
+    flags = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+    try:
+        try:
+            return os.open(path, flags)  # without O_CREAT first: a system may refuse that on another user's file in /tmp
+        except FileNotFoundError:
+            handle = os.open(path, flags | os.O_CREAT, 0o666)
+            os.fchmod(handle, 0o666)
+            return handle
+    except OSError as error:
+        raise InputError(f"the probe lock {path} cannot be opened ({error.strerror}): remove that file or set TMPDIR") from None
+
+
+def _lock(handle: int) -> bool:
+    import fcntl
+
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _read(handle: int) -> Owner | None:
+    try:
+        note = json.loads(os.pread(handle, MAX_NOTE_BYTES, 0))
+        since = datetime.fromisoformat(note["since"])
+        return Owner(user=str(note["user"])[:64], pid=int(note["pid"]), what=str(note["what"])[:200], since=since)
+    except (ValueError, KeyError, TypeError, OSError):
+        return None
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "someone"

@@ -1,0 +1,591 @@
+"""A measurement: what was seen, on what, with which settings, and every figure derived from it by a named formula."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from enum import StrEnum
+from typing import Any, Literal, Self
+
+from pydantic import AwareDatetime, Field, ValidationError
+
+from facts.errors import InputError
+from facts.records import Fact, sentence
+from probes import timing
+
+SCHEMA_VERSION = 1
+"""1: first version, November 2026."""
+MAX_BYTES = 20_000_000
+"""The largest measurement that is read."""
+
+
+class Status(StrEnum):
+    """How far a probe came."""
+
+    COMPLETE = "complete"
+    PARTIAL = "partial"
+    FAILED = "failed"
+
+
+class Gpu(Fact):
+    """An accelerator of the probed machine."""
+
+    name: str
+    """As its driver names it."""
+    memory_bytes: int
+    """Memory of one device."""
+    driver: str = ""
+    """Driver version."""
+    catalog_id: str | None = None
+    """The accelerator of the catalogue with exactly these tokens in its name."""
+
+
+class Contention(Fact):
+    """What else the machine was doing."""
+
+    window_s: float
+    """How long was looked, in seconds."""
+    idle_share: float
+    """Share of all processor time that nobody used, 0 to 1."""
+    steal_share: float = 0.0
+    """Share that the host of this virtual machine gave to others, 0 to 1."""
+    others_share: float = 0.0
+    """Share that other processes used, 0 to 1."""
+    load_1min: float | None = None
+    """The one-minute load average."""
+
+
+class Environment(Fact):
+    """The machine a probe ran on."""
+
+    host: str = ""
+    """Name of the machine."""
+    os: str = ""
+    """Operating system and kernel."""
+    python: str = ""
+    """Python version."""
+    cpu: str = ""
+    """Processor, as it names itself."""
+    cpu_flags: tuple[str, ...] = ()
+    """Vector instructions the processor has, of those llama.cpp can use."""
+    sockets_numa: int = 1
+    """NUMA nodes."""
+    physical_cores: int = 1
+    """Cores, without hyper-threads."""
+    logical_cores: int = 1
+    """Processors the system counts."""
+    usable_cores: float = 1.0
+    """Processors this process may use: affinity and container quota."""
+    quota_cores: float | None = None
+    """The container's processor quota, none if there is none."""
+    governor: str = ""
+    """Frequency governor, where the system shows it."""
+    virtual_machine: bool = False
+    """Whether the processor says it is virtual."""
+    memory_bytes: int = 0
+    """Memory of the machine."""
+    memory_available_bytes: int = 0
+    """Of it, available when the probe began."""
+    memory_limit_bytes: int | None = None
+    """The container's memory limit, none if there is none."""
+    gpus: tuple[Gpu, ...] = ()
+    """Accelerators that the NVIDIA driver shows."""
+    before: Contention | None = None
+    """What else was running in the seconds before the probe."""
+    during: Contention | None = None
+    """What else was running while it measured."""
+
+
+class ModelFile(Fact):
+    """The file that was loaded."""
+
+    name: str
+    """File name without folder."""
+    bytes: int
+    """Size of the file."""
+    sha256: str = ""
+    """Of its first and last mebibyte and its size for a file of the user; of the plan for a synthetic one."""
+    synthetic: bool = False
+    """Whether its weights are random."""
+    proxy_layers: int | None = None
+    """Layers kept, when only a few stand for the whole."""
+
+
+class LlamaCppSettings(Fact):
+    """How llama.cpp was run; the defaults are llama-bench's."""
+
+    kind: Literal["llamacpp"] = "llamacpp"
+    """Which probe."""
+    prompt_tokens: int = Field(default=512, ge=0, le=131_072)
+    """Length of the prompt test; 0 leaves it out."""
+    output_tokens: int = Field(default=128, ge=0, le=16_384)
+    """Length of the generation test; 0 leaves it out."""
+    depths: tuple[int, ...] = (0,)
+    """Tokens already in the context before each test."""
+    slots: tuple[int, ...] = (1,)
+    """Sequences generated at once; each number above 1 adds a batched test."""
+    threads: int | None = Field(default=None, ge=1, le=1024)
+    """Threads for both phases; none means the usable physical cores."""
+    batch: int = Field(default=2048, ge=1, le=65_536)
+    """Logical batch, tokens."""
+    ubatch: int = Field(default=512, ge=1, le=65_536)
+    """Physical batch, tokens."""
+    kv_type: Literal["f16", "q8_0", "q4_0"] = "f16"
+    """Type of the key and value cache."""
+    flash_attention: Literal["auto", "on", "off"] = "auto"
+    """Flash attention."""
+    repack: bool = True
+    """Whether weights may be laid out anew for this processor at load."""
+    mmap: bool = True
+    """Whether the file is mapped instead of read."""
+    gpu_layers: int = Field(default=-1, ge=-1, le=100_000)
+    """Layers on the accelerator; -1 is all, 0 none."""
+    seconds: float = Field(default=60.0, gt=0, le=86_400)
+    """Time budget of the measuring itself, without loading."""
+    repetitions: int = Field(default=50, ge=1, le=10_000)
+    """Most repetitions of a test."""
+    interval_share: float = Field(default=timing.SETTLED_SHARE, gt=0, lt=1)
+    """A test ends when the half width of its 95 % interval is within this share of the mean."""
+    passive_wait: bool = False
+    """Whether OpenMP threads sleep while they wait; slower alone, far steadier beside other work."""
+    seed: int = 1
+    """Of the random token ids."""
+
+
+class EndpointSettings(Fact):
+    """How an endpoint was asked."""
+
+    kind: Literal["endpoint"] = "endpoint"
+    """Which probe."""
+    url: str
+    """Base address, such as http://127.0.0.1:8000/v1."""
+    model: str
+    """Model name that is sent."""
+    input_tokens: int = Field(default=512, ge=1, le=1_000_000)
+    """Prompt length that is asked for."""
+    output_tokens: int = Field(default=128, ge=1, le=100_000)
+    """Answer length that is asked for."""
+    concurrencies: tuple[int, ...] = (1, 2, 4, 8)
+    """Requests in flight at each level of the ladder."""
+    rates_per_s: tuple[float, ...] = ()
+    """Requests a second of the open-loop levels."""
+    arrivals: Literal["poisson", "constant"] = "poisson"
+    """Gaps between the requests of an open-loop level."""
+    seconds_per_level: float = Field(default=30.0, gt=0, le=86_400)
+    """How long a level is held."""
+    max_requests: int = Field(default=2_000, ge=1, le=10_000_000)
+    """Cap on all requests together."""
+    max_tokens: int = Field(default=5_000_000, ge=1)
+    """Cap on all tokens together, input and output."""
+    max_usd: float | None = Field(default=None, gt=0)
+    """Cap on what the run may cost at the given prices."""
+    input_usd_per_mtok: float = Field(default=0.0, ge=0)
+    """Price of input, for the cap."""
+    output_usd_per_mtok: float = Field(default=0.0, ge=0)
+    """Price of output, for the cap."""
+    timeout_s: float = Field(default=120.0, gt=0, le=86_400)
+    """Longest time one request may take."""
+    seed: int = 1
+    """Of the prompts and the Poisson gaps."""
+
+
+class TestResult(Fact):
+    """One test of the llama.cpp probe: every repetition is kept, the rest is derived."""
+
+    __test__ = False
+
+    name: str
+    """As llama-bench writes it: pp512, tg128, with @d1024 at a depth and x4 for four sequences."""
+    n_prompt: int = Field(ge=0)
+    """Prompt tokens of a repetition."""
+    n_gen: int = Field(ge=0)
+    """Generated tokens of a repetition, of each sequence."""
+    depth: int = Field(default=0, ge=0)
+    """Tokens already in the context."""
+    slots: int = Field(default=1, ge=1)
+    """Sequences at once."""
+    samples_tokens_per_s: tuple[float, ...] = ()
+    """Tokens over wall time of each repetition, all sequences together, in the order measured."""
+    warmup_tokens_per_s: tuple[float, ...] = ()
+    """Repetitions before the machine had settled."""
+    slowest_over_median_step: tuple[float, ...] = ()
+    """Slowest generation step over the median one, of each repetition."""
+    processor_share: tuple[float, ...] = ()
+    """Processor time over wall time x threads, of each repetition; below 1 the threads had to wait for a core."""
+    involuntary_switches: tuple[int, ...] = ()
+    """Times the system took a core away, in each repetition."""
+    settled: bool = False
+    """Whether the Student-t interval came within the wanted share before the budget ended."""
+
+    @property
+    def median(self) -> float:
+        """Median tokens/s."""
+        return timing.median(self.samples_tokens_per_s)
+
+    @property
+    def mean(self) -> float:
+        """Mean tokens/s."""
+        return timing.mean(self.samples_tokens_per_s)
+
+    @property
+    def sd(self) -> float:
+        """Sample standard deviation of the tokens/s, n - 1."""
+        return timing.sample_sd(self.samples_tokens_per_s)
+
+
+class RequestTiming(Fact):
+    """One request to an endpoint: monotonic stamps in seconds from the start of the level; -1 where nothing came."""
+
+    scheduled_s: float
+    """When it should have left."""
+    sent_s: float
+    """When it left."""
+    headers_s: float = -1.0
+    """When the status line was there."""
+    first_chunk_s: float = -1.0
+    """First event of any kind, a role chunk included."""
+    first_content_s: float = -1.0
+    """First event with text of any kind: answer, reasoning or tool call."""
+    first_answer_s: float = -1.0
+    """First event with text of the answer itself."""
+    content_s: tuple[float, ...] = ()
+    """Every event with text."""
+    done_s: float = -1.0
+    """When the stream ended."""
+    input_tokens: int | None = None
+    """As the server counted them."""
+    cached_input_tokens: int | None = None
+    """Of these, found in the server's cache."""
+    output_tokens: int | None = None
+    """As the server counted them."""
+    reasoning_tokens: int | None = None
+    """Of these, reasoning."""
+    finish_reason: str = ""
+    """Why the server stopped."""
+    error: str = ""
+    """Empty, or what went wrong."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether it ended well and carried text."""
+        return not self.error and bool(self.content_s)
+
+    @property
+    def tokens(self) -> int:
+        """Output tokens as the server counted them, else the number of events with text."""
+        return self.output_tokens if self.output_tokens is not None else len(self.content_s)
+
+    @property
+    def ttft_s(self) -> float:
+        """Time to first token: first event with text minus sent."""
+        return self.first_content_s - self.sent_s
+
+    @property
+    def ttft_from_schedule_s(self) -> float:
+        """The same from the scheduled time: what a user waits when the client itself queues."""
+        return self.first_content_s - self.scheduled_s
+
+    @property
+    def tpot_s(self) -> float | None:
+        """Time per output token: (last text - first text) / (tokens - 1); none for a single token."""
+        return (self.content_s[-1] - self.content_s[0]) / (self.tokens - 1) if self.tokens > 1 else None
+
+    @property
+    def lag_s(self) -> float:
+        """How late the client was: sent minus scheduled."""
+        return self.sent_s - self.scheduled_s
+
+
+class LevelResult(Fact):
+    """One load level of an endpoint probe: all its requests, warm-up apart."""
+
+    name: str
+    """Such as 'c8' for eight in flight or '2.5/s' for an open loop."""
+    concurrency: int | None = None
+    """Requests held in flight, for a closed loop."""
+    rate_per_s: float | None = None
+    """Requests a second asked for, for an open loop."""
+    duration_s: float
+    """From the first request sent to the last one done."""
+    window_s: tuple[float, float]
+    """The part in which the wanted load was held; throughput counts only what happened inside."""
+    requests: tuple[RequestTiming, ...]
+    """Every request of the level, errors too."""
+    warmup_requests: int = 0
+    """Sent before it and not counted."""
+    stopped_because: str = ""
+    """Empty, or why the level ended early."""
+
+
+class Figure(Fact):
+    """A number derived from the samples, with the formula that made it."""
+
+    name: str
+    """What it is, such as tg128.median."""
+    value: float
+    """The number."""
+    unit: str
+    """Its unit."""
+    formula: str
+    """How it was computed."""
+    samples: int
+    """How many samples stand behind it."""
+
+
+class Measurement(Fact):
+    """What a probe saw on one machine, whole: nothing here is edited, a changed file does not match its id."""
+
+    schema_version: int = SCHEMA_VERSION
+    """Version of this format."""
+    id: str = ""
+    """SHA-256 of everything else in it."""
+    kind: Literal["llamacpp", "endpoint"]
+    """Which probe."""
+    created: AwareDatetime
+    """When it was started."""
+    status: Status
+    """Complete, partial (cancelled, out of time, or ended by an error after some repetitions) or failed."""
+    message: str = ""
+    """Why it is not complete."""
+    model_id: str | None = None
+    """Model of the catalogue, or none for a file it does not know."""
+    model_name: str = ""
+    """As the file or the server names it."""
+    model_file: ModelFile | None = None
+    """The file, for a probe in process."""
+    quantization: str = ""
+    """Such as Q4_K_M."""
+    engine: str
+    """llama.cpp, vllm, or what the server says of itself."""
+    engine_version: str = ""
+    """Its version."""
+    engine_system_info: str = ""
+    """What llama.cpp says it was built with."""
+    gpu_offload: bool = False
+    """Whether the engine can use an accelerator."""
+    settings: LlamaCppSettings | EndpointSettings = Field(discriminator="kind")
+    """How it was asked."""
+    threads: int | None = None
+    """Threads that were used."""
+    environment_variables: tuple[str, ...] = ()
+    """Variables that change how the engine runs, as NAME=value."""
+    environment: Environment
+    """The machine."""
+    weights_bytes: int | None = None
+    """Bytes of all tensors, as the engine counts them."""
+    parameters: int | None = None
+    """Parameters, as the engine counts them."""
+    load_s: float | None = None
+    """Seconds to load the model."""
+    tests: tuple[TestResult, ...] = ()
+    """What was measured in process."""
+    levels: tuple[LevelResult, ...] = ()
+    """What was measured at an endpoint."""
+    derived: tuple[Figure, ...] = ()
+    """Figures made from the samples."""
+    doubts: tuple[str, ...] = ()
+    """Why a reader might not believe it."""
+    verdict_doubts: tuple[str, ...] = ()
+    """Those of them that keep it from a verdict until someone says yes: a wide interval, contention, throttling."""
+    log: tuple[str, ...] = ()
+    """Lines of the engine's own log that show what ran where."""
+
+    def sealed(self) -> Measurement:
+        """The same with its figures derived and its id computed; the last step of every probe."""
+        whole = self.model_copy(update={"derived": figures(self)})
+        return whole.model_copy(update={"id": content_hash(whole)})
+
+    def test(self, name: str) -> TestResult | None:
+        """The test of this name, if it has samples."""
+        return next((test for test in self.tests if test.name == name and test.samples_tokens_per_s), None)
+
+    @property
+    def prompt_test(self) -> TestResult | None:
+        """The prompt test of one sequence at depth 0, or the shallowest there is."""
+        return self._shallowest("n_prompt")
+
+    @property
+    def generation_test(self) -> TestResult | None:
+        """The generation test of one sequence at depth 0, or the shallowest there is."""
+        return self._shallowest("n_gen")
+
+    def _shallowest(self, field: str) -> TestResult | None:
+        found = [test for test in self.tests if getattr(test, field) and test.slots == 1 and test.samples_tokens_per_s]
+        return min(found, key=lambda test: test.depth, default=None)
+
+    @property
+    def usable_for_verdict(self) -> bool:
+        """Whether a verdict may rest on it without an explicit yes: complete, narrow intervals, nothing disturbing it."""
+        return self.status is Status.COMPLETE and not self.verdict_doubts
+
+    @property
+    def supports(self) -> str:
+        """What may be concluded from it and what not, in one sentence."""
+        if self.kind == "endpoint":
+            return f"These are figures of {self.engine} at this address under this load; they say nothing about another engine or server."
+        weights = "random weights at the true shape, so its speed and memory but not its answers; " if self._synthetic else ""
+        device = "with its accelerator" if self.gpu_offload and self.environment.gpus else "on its processor"
+        return f"This is a llama.cpp figure on this machine {device}: {weights}it says nothing about vLLM on a GPU."
+
+    @property
+    def _synthetic(self) -> bool:
+        return self.model_file is not None and self.model_file.synthetic
+
+    def to_json(self) -> str:
+        """As JSON text that `from_json` reads back to an equal value."""
+        return json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str | bytes, where: str = "measurement") -> Self:
+        """A measurement from JSON text; InputError when it is not one, from a newer version, or changed after it was written."""
+        if len(text) > MAX_BYTES:
+            raise InputError(f"{where}: {len(text)} bytes, more than the {MAX_BYTES} that a measurement may have")
+        try:
+            data = json.loads(text, parse_constant=_no_constant)
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{where}: not a JSON measurement: {error}") from None
+        return cls._checked(data, where)
+
+    @classmethod
+    def _checked(cls, data: Any, where: str) -> Self:
+        if not isinstance(data, dict):
+            raise InputError(f"{where}: a JSON object was expected, not a {type(data).__name__}")
+        version = data.get("schema_version")
+        if version != SCHEMA_VERSION:
+            raise InputError(
+                f"{where}: schema_version {version!r}, this program reads {SCHEMA_VERSION}: measure again or update the older side"
+            )
+        try:
+            measurement = cls.model_validate(data)
+        except ValidationError as error:
+            raise InputError(f"{where}: {sentence(cls, error)[:400]}") from None
+        expected = content_hash(measurement)
+        if measurement.id != expected:
+            raise InputError(
+                f"{where}: its content has the hash {expected[:12]}, its id is {measurement.id[:12] or 'empty'}: "
+                "it was changed after it was written"
+            )
+        if not _same(measurement.derived, figures(measurement)):
+            raise InputError(f"{where}: its figures do not follow from its samples by the named formulas: it was not written by a probe")
+        return measurement
+
+
+def content_hash(measurement: Measurement) -> str:
+    """SHA-256 of the canonical JSON (sorted keys, no spaces) of everything but the id."""
+    content = measurement.model_dump(mode="json", exclude={"id"})
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def figures(measurement: Measurement) -> tuple[Figure, ...]:
+    """Every figure of a measurement with the name of its formula."""
+    found: list[Figure] = []
+    for test in measurement.tests:
+        if test.samples_tokens_per_s:
+            found += _test_figures(test)
+    for level in measurement.levels:
+        found += _level_figures(level)
+    return tuple(found)
+
+
+# ---- below: how ----
+
+
+def _same(stated: tuple[Figure, ...], computed: tuple[Figure, ...]) -> bool:
+    """Whether two lists of figures agree to the last digits that machines differ in."""
+    if len(stated) != len(computed):
+        return False
+    same_kind = all(
+        one.model_copy(update={"value": 0.0}) == other.model_copy(update={"value": 0.0})
+        for one, other in zip(stated, computed, strict=True)
+    )
+    return same_kind and all(
+        math.isclose(one.value, other.value, rel_tol=1e-9, abs_tol=1e-12) for one, other in zip(stated, computed, strict=True)
+    )
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is no number")
+
+
+def _test_figures(test: TestResult) -> list[Figure]:
+    samples, n = test.samples_tokens_per_s, len(test.samples_tokens_per_s)
+    found = [
+        _figure(f"{test.name}.median", timing.median(samples), "tokens/s", "median of tokens / wall time of each repetition", n),
+        _figure(f"{test.name}.mean", timing.mean(samples), "tokens/s", "mean of tokens / wall time of each repetition", n),
+        _figure(f"{test.name}.sd", timing.sample_sd(samples), "tokens/s", "sample standard deviation, n - 1", n),
+    ]
+    if n > 1:
+        interval = timing.mean_interval(samples)
+        found.append(
+            _figure(
+                f"{test.name}.mean_half_width", interval.high - interval.centre, "tokens/s", "Student-t, 95 %: t(n - 1) x sd / sqrt(n)", n
+            )
+        )
+        around = timing.median_interval(samples)
+        name = "order statistics of the binomial, 95 %; the range below six samples"
+        found += [
+            _figure(f"{test.name}.median_low", around.low, "tokens/s", name, n),
+            _figure(f"{test.name}.median_high", around.high, "tokens/s", name, n),
+        ]
+    return found
+
+
+def _level_figures(level: LevelResult) -> list[Figure]:
+    found: list[Figure] = []
+    good = [request for request in level.requests if request.ok]
+    asked = len(level.requests)
+    found.append(
+        _figure(
+            f"{level.name}.error_share",
+            (asked - len(good)) / asked if asked else 0.0,
+            "share",
+            "requests without a whole answer / all requests",
+            asked,
+        )
+    )
+    ttft = [request.ttft_s * 1000.0 for request in good]
+    tpot = [value * 1000.0 for request in good if (value := request.tpot_s) is not None]
+    late = [request.lag_s * 1000.0 for request in level.requests]
+    found += _quantiles(f"{level.name}.ttft", ttft, "first event with text - sent")
+    found += _quantiles(f"{level.name}.tpot", tpot, "(last text - first text) / (tokens - 1), per request, unweighted")
+    found += _quantiles(f"{level.name}.client_lag", late, "sent - scheduled")
+    return found + _rates(level, good)
+
+
+def _rates(level: LevelResult, good: list[RequestTiming]) -> list[Figure]:
+    start, end = level.window_s
+    span = end - start
+    if span <= 0:
+        return []
+    tokens, n = output_tokens_between(good, start, end), len(good)
+    done = [request for request in good if start <= request.done_s <= end]
+    read = sum(request.input_tokens or 0 for request in done)
+    return [
+        _figure(f"{level.name}.output_rate", tokens / span, "tokens/s", "output tokens that arrived inside the window / its length", n),
+        _figure(f"{level.name}.input_rate", read / span, "tokens/s", "prompt tokens of requests done inside the window / its length", n),
+        _figure(f"{level.name}.request_rate", len(done) / span, "requests/s", "requests done inside the window / its length", n),
+    ]
+
+
+def output_tokens_between(requests: list[RequestTiming], start_s: float, end_s: float) -> float:
+    """Output tokens that arrived from start to end; a request's tokens are spread evenly over its events with text."""
+    total = 0.0
+    for request in requests:
+        inside = sum(start_s <= stamp <= end_s for stamp in request.content_s)
+        total += request.tokens * inside / len(request.content_s)
+    return total
+
+
+def _quantiles(name: str, values_ms: list[float], formula: str) -> list[Figure]:
+    """Median, p95 and, from a hundred samples on, p99: below that p99 is only the maximum."""
+    if not values_ms:
+        return []
+    n = len(values_ms)
+    shares = (("p50", 0.5), ("p95", 0.95), ("p99", 0.99)) if n >= 100 else (("p50", 0.5), ("p95", 0.95))
+    return [_figure(f"{name}.{label}", timing.quantile(values_ms, share), "ms", f"{label} of {formula}", n) for label, share in shares]
+
+
+def _figure(name: str, value: float, unit: str, formula: str, samples: int) -> Figure:
+    return Figure(name=name, value=value, unit=unit, formula=formula, samples=samples)

@@ -1,0 +1,80 @@
+"""Measurements in the database: the record as JSON text plus the columns it is searched by."""
+
+from __future__ import annotations
+
+from sqlmodel import Field, SQLModel, col, select
+
+from facts.errors import InputError
+from facts.settings import Settings
+from probes.measurement import Measurement
+from workloads.store import session, utc_text
+
+
+class MeasurementRow(SQLModel, table=True):
+    """A kept measurement."""
+
+    __tablename__ = "measurement"
+
+    id: str = Field(primary_key=True)
+    created: str
+    kind: str
+    host: str
+    model_id: str
+    quantization: str
+    engine: str
+    status: str
+    synthetic: bool
+    document: str
+
+
+def save_measurement(settings: Settings, measurement: Measurement) -> str:
+    """Keep a sealed measurement and return its id; the same one saved again keeps its first row."""
+    if not measurement.id:
+        raise ValueError("a measurement is sealed before it is saved")
+    with session(settings) as opened:
+        if opened.get(MeasurementRow, measurement.id) is None:
+            opened.add(_row(measurement))
+    return measurement.id
+
+
+def list_measurements(
+    settings: Settings, *, kind: str | None = None, model_id: str | None = None, limit: int | None = None
+) -> tuple[Measurement, ...]:
+    """Kept measurements, newest first; of one kind or model where asked."""
+    query = select(MeasurementRow).order_by(col(MeasurementRow.created).desc(), col(MeasurementRow.id)).limit(limit)
+    if kind is not None:
+        query = query.where(MeasurementRow.kind == kind)
+    if model_id is not None:
+        query = query.where(MeasurementRow.model_id == model_id)
+    with session(settings, read_only=True) as opened:
+        return tuple(_measurement(row) for row in opened.exec(query).all())
+
+
+def get_measurement(settings: Settings, measurement_id: str) -> Measurement:
+    """One measurement by its id, or by the beginning of it."""
+    query = select(MeasurementRow).where(col(MeasurementRow.id).startswith(measurement_id, autoescape=True)).limit(2)
+    with session(settings, read_only=True) as opened:
+        rows = opened.exec(query).all() if measurement_id else []
+        if len(rows) != 1:
+            what = "more than one measurement's id begins" if rows else "no measurement's id begins"
+            raise InputError(f"{what} with '{measurement_id}': list_measurements shows the ids there are")
+        return _measurement(rows[0])
+
+
+def _row(measurement: Measurement) -> MeasurementRow:
+    return MeasurementRow(
+        id=measurement.id,
+        created=utc_text(measurement.created),
+        kind=measurement.kind,
+        host=measurement.environment.host,
+        model_id=measurement.model_id or "",
+        quantization=measurement.quantization,
+        engine=measurement.engine,
+        status=measurement.status.value,
+        synthetic=bool(measurement.model_file and measurement.model_file.synthetic),
+        document=measurement.to_json(),
+    )
+
+
+def _measurement(row: MeasurementRow) -> Measurement:
+    return Measurement.from_json(row.document, f"saved measurement {row.id[:12]}")
