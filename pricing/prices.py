@@ -1,0 +1,845 @@
+"""Prices as of a date, in layers: the user's own over an accepted live snapshot over the bundled catalogue over the bundled files.
+
+API prices come from the genai-prices wheel, whose data lies inside it: no network. The wheel carries no date of its own, so the day it
+was released stands for the day its prices were checked. Rents and servers come from the TOML files beside this module.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from enum import StrEnum
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any, Self
+
+from genai_prices import data_snapshot, types
+from pydantic import Field, model_validator
+
+from facts.errors import InputError
+from facts.records import Basis, Fact, Source, read_facts
+
+WHEEL = "genai-prices 0.2.3"
+WHEEL_RELEASED = date(2026, 11, 4)
+"""Release day of the pinned wheel: raise it together with the pin."""
+PRICED_AT = time(12, 0, tzinfo=UTC)
+"""Time of day at which time-dependent prices are read, always stated, so that the clock decides nothing."""
+FRESH_DAYS, AGEING_DAYS = 30, 90
+OWN = "entered by the user"
+
+
+class ProviderClass(StrEnum):
+    """Who sells an API price."""
+
+    VENDOR = "vendor"
+    CLOUD = "cloud"
+    HOST = "host"
+    AGGREGATOR = "aggregator"
+    RESELLER = "reseller"
+
+
+class RentalClass(StrEnum):
+    """Who rents out a GPU: a hyperscaler, a specialised cloud, strangers' machines, or nobody (a published cost model)."""
+
+    CLOUD = "cloud"
+    NEOCLOUD = "neocloud"
+    MARKETPLACE = "marketplace"
+    MODEL = "model"
+
+
+class Freshness(StrEnum):
+    """How old a price is: to 30 days, to 90 days, older."""
+
+    FRESH = "fresh"
+    AGEING = "ageing"
+    STALE = "stale"
+
+
+NAMED_CLASSES = (ProviderClass.VENDOR, ProviderClass.CLOUD, ProviderClass.HOST)
+"""Whose prices may be called cheapest: not aggregators, not resellers."""
+
+
+class PriceOverrides(Fact):
+    """The user's own prices, over every catalogue; the API prices are those of the baseline model only."""
+
+    api_blended_usd_per_mtok: float | None = Field(default=None, gt=0, le=1e6)
+    """One price for input and output tokens alike, USD per million tokens; instead of the baseline's separate prices."""
+    api_input_usd_per_mtok: float | None = Field(default=None, gt=0, le=1e6)
+    """Price of the baseline's input tokens, USD per million."""
+    api_output_usd_per_mtok: float | None = Field(default=None, gt=0, le=1e6)
+    """Price of the baseline's output tokens, USD per million."""
+    api_cached_input_usd_per_mtok: float | None = Field(default=None, gt=0, le=1e6)
+    """Price of the baseline's cached input tokens, USD per million."""
+    gpu_usd_per_hour: float | None = Field(default=None, gt=0, le=1e5)
+    """Rent of one GPU, USD per hour, whichever GPU an option rents."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        apart = ("api_input_usd_per_mtok", "api_output_usd_per_mtok", "api_cached_input_usd_per_mtok")
+        given = [key for key in apart if getattr(self, key) is not None]
+        if self.api_blended_usd_per_mtok is not None and given:
+            raise ValueError(
+                f"api_blended_usd_per_mtok = {self.api_blended_usd_per_mtok:g} and {given[0]} = {getattr(self, given[0]):g} "
+                "state the same price twice: keep the blended one or the separate ones"
+            )
+        return self
+
+
+NO_OVERRIDES = PriceOverrides()
+
+
+class PriceTier(Fact):
+    """Prices of requests whose prompt is longer than a threshold; 0 and absent both mean no price."""
+
+    above_input_tokens: int = Field(default=0, ge=0)
+    """The tier holds for prompts of more input tokens than this; 0 is the base price."""
+    input_usd_per_mtok: float = Field(gt=0)
+    """Uncached input, USD per million tokens."""
+    output_usd_per_mtok: float = Field(gt=0)
+    """Output, USD per million tokens."""
+    cached_input_usd_per_mtok: float | None = Field(default=None, gt=0)
+    """Input read from the provider's cache, USD per million tokens."""
+    cache_write_usd_per_mtok: float | None = Field(default=None, gt=0)
+    """Input written to the provider's cache, USD per million tokens."""
+    batch_input_usd_per_mtok: float | None = Field(default=None, gt=0)
+    """Uncached input of a batch job; absent where the provider publishes no batch price."""
+    batch_output_usd_per_mtok: float | None = Field(default=None, gt=0)
+    """Output of a batch job."""
+    batch_cached_input_usd_per_mtok: float | None = Field(default=None, gt=0)
+    """Cached input of a batch job."""
+
+
+class PriceRow(Fact):
+    """One model at one provider, in the form that every layer is brought to."""
+
+    provider: str
+    """Who is paid, as the catalogue's id."""
+    model: str
+    """The model's id at that provider."""
+    tiers: tuple[PriceTier, ...] = Field(min_length=1)
+    """Base price first, then the tiers by prompt length, rising."""
+    context_tokens: int | None = Field(default=None, gt=0)
+    """Longest prompt and answer together, where it is known."""
+    deprecated: bool = False
+    """Marked by the catalogue as on its way out."""
+    route: str = ""
+    """Through whom the provider is reached, where not directly."""
+    time_rule: str = ""
+    """What the price does over the day, where it changes, and for which time it is stated."""
+    valid_from: date | None = None
+    """First day of the price, where it is known."""
+    source: Source
+    """Where it was read."""
+
+    @property
+    def id(self) -> str:
+        """provider:model, with the route where there is one."""
+        return f"{self.provider}:{self.model}" + (f" {self.route}" if self.route else "")
+
+
+class PriceSnapshot(Fact):
+    """Live prices that the user has accepted: a layer between the user's own and the bundled ones."""
+
+    as_of: date
+    """The day it was fetched."""
+    feed: str
+    """Address it came from."""
+    sha256: str
+    """Of its canonical rows."""
+    rows: tuple[PriceRow, ...]
+    """Sorted by provider and model."""
+
+
+class Rent(Fact):
+    """One published rent of one instance on one day."""
+
+    id: str
+    """Unique, sorted."""
+    provider: str
+    """Who rents it out."""
+    provider_class: RentalClass
+    """What kind of provider."""
+    instance: str = ""
+    """The provider's name for it."""
+    device_id: str
+    """The accelerator's id, the same as in the spec sheets."""
+    device: str
+    """The accelerator as published."""
+    gpu_memory_gb: float | None = Field(default=None, gt=0)
+    """Memory of one GPU, GB = 1e9 bytes."""
+    gpus: int = Field(ge=0)
+    """GPUs of the instance; 0 for a machine without one."""
+    usd_per_hour: float = Field(gt=0)
+    """The whole instance, USD per hour."""
+    term: str
+    """on_demand, spot, community, reserved_from, ..."""
+    region: str = ""
+    """Where, if stated."""
+    source: Source
+    """Where it was read, and the day of the price."""
+
+
+class ServerRow(Fact):
+    """What it costs to own one accelerator and its share of a host."""
+
+    id: str
+    """The accelerator's id, the same as in the spec sheets."""
+    device: str
+    """Its name."""
+    gpu_usd: float = Field(gt=0)
+    """The device (or the whole machine, where it cannot be bought without), USD."""
+    host_usd_per_gpu: float = Field(ge=0)
+    """Chassis, CPU, memory, disks and network per device, USD."""
+    price_kind: str
+    """street_estimate, msrp, launch_msrp, ..."""
+    it_power_kw_per_gpu: float = Field(gt=0)
+    """Device, host and network at full load, kW, without cooling."""
+    power_basis: Basis
+    """How the power was come by."""
+    source: Source
+    """Of the price."""
+    power_source: Source
+    """Of the power."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApiPrice:
+    """A price resolved for one request size on one day.
+
+    provider, model: who and what, the catalogue's own ids (an alias resolves to them)
+    provider_class: vendor, cloud, host, aggregator or reseller
+    input_usd_per_mtok, output_usd_per_mtok: list price
+    cached_input_usd_per_mtok, cache_write_usd_per_mtok: None where the provider publishes none
+    batch_input_usd_per_mtok, batch_output_usd_per_mtok, batch_cached_input_usd_per_mtok: None where there is no batch price
+    blended_usd_per_mtok: one price for all tokens, only where the user entered one
+    tier_above_input_tokens: the prompt-length tier in force; 0 is the base price
+    context_tokens: longest prompt and answer together, or None
+    deprecated: on its way out
+    route: through whom the provider is reached, or ""
+    time_rule: what the price does over the day, or ""
+    source, basis: where it was read and how it was come by
+    layer: which layer won
+    hidden: the prices of lower layers, and of the same host's other offers, that this one stands over
+    """
+
+    provider: str
+    model: str
+    provider_class: ProviderClass
+    input_usd_per_mtok: float
+    output_usd_per_mtok: float
+    cached_input_usd_per_mtok: float | None = None
+    cache_write_usd_per_mtok: float | None = None
+    batch_input_usd_per_mtok: float | None = None
+    batch_output_usd_per_mtok: float | None = None
+    batch_cached_input_usd_per_mtok: float | None = None
+    blended_usd_per_mtok: float | None = None
+    tier_above_input_tokens: int = 0
+    context_tokens: int | None = None
+    deprecated: bool = False
+    route: str = ""
+    time_rule: str = ""
+    source: Source
+    basis: Basis = Basis.PUBLISHED
+    layer: str
+    hidden: tuple[ApiPrice, ...] = ()
+
+    @property
+    def ref(self) -> str:
+        """provider:model."""
+        return f"{self.provider}:{self.model}"
+
+    @property
+    def cached_or_input_usd_per_mtok(self) -> float:
+        """What a cached token costs: the cached rate, the input rate where there is none."""
+        return self.input_usd_per_mtok if self.cached_input_usd_per_mtok is None else self.cached_input_usd_per_mtok
+
+    @property
+    def cache_write_or_input_usd_per_mtok(self) -> float:
+        """What a token written to the cache costs: the write rate, the input rate where there is none."""
+        return self.input_usd_per_mtok if self.cache_write_usd_per_mtok is None else self.cache_write_usd_per_mtok
+
+    def usd_per_mtok(self, input_share: float, cached_share: float = 0.0) -> float:
+        """Price of a mix: `input_share` of all tokens is input, `cached_share` of the input is cached."""
+        if self.blended_usd_per_mtok is not None:
+            return self.blended_usd_per_mtok
+        cached = self.cached_or_input_usd_per_mtok
+        on_input = (1.0 - cached_share) * self.input_usd_per_mtok + cached_share * cached
+        return input_share * on_input + (1.0 - input_share) * self.output_usd_per_mtok
+
+    def in_batch(self) -> ApiPrice | None:
+        """The same model as a batch job; None where no batch price is published (never the standard price under that name)."""
+        if self.batch_input_usd_per_mtok is None or self.batch_output_usd_per_mtok is None:
+            return None
+        return replace(
+            self,
+            input_usd_per_mtok=self.batch_input_usd_per_mtok,
+            output_usd_per_mtok=self.batch_output_usd_per_mtok,
+            cached_input_usd_per_mtok=self.batch_cached_input_usd_per_mtok,
+            batch_input_usd_per_mtok=None,
+            batch_output_usd_per_mtok=None,
+            batch_cached_input_usd_per_mtok=None,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RentalPrice:
+    """What a GPU costs by the hour.
+
+    id: of the rent in the data files, or "" for the user's own
+    provider, provider_class: who rents it out
+    instance: the provider's name for it
+    device_id: the accelerator
+    gpus: of the smallest instance at that price; 0 for a machine without GPU
+    usd_per_gpu_hour: USD per GPU and hour (per machine and hour where there is no GPU)
+    term: on_demand, spot, ...
+    region: where, or ""
+    source, basis: where it was read and how it was come by
+    layer: which layer won
+    hidden: what this price stands over
+    """
+
+    id: str
+    provider: str
+    provider_class: RentalClass
+    instance: str
+    device_id: str
+    gpus: int
+    usd_per_gpu_hour: float
+    term: str
+    region: str
+    source: Source
+    basis: Basis = Basis.PUBLISHED
+    layer: str
+    hidden: tuple[RentalPrice, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerPrice:
+    """What it costs to own one accelerator.
+
+    device_id, device: which
+    gpu_usd: the device
+    host_usd_per_gpu: its share of the host
+    power_kw_per_gpu: IT power of device, host and network at full load, without cooling
+    price_kind: street_estimate, msrp, ...
+    source, basis: of the price
+    power_source, power_basis: of the power
+    """
+
+    device_id: str
+    device: str
+    gpu_usd: float
+    host_usd_per_gpu: float
+    power_kw_per_gpu: float
+    price_kind: str
+    source: Source
+    basis: Basis
+    power_source: Source
+    power_basis: Basis
+
+    @property
+    def capex_usd_per_gpu(self) -> float:
+        """Device and host, USD."""
+        return self.gpu_usd + self.host_usd_per_gpu
+
+
+@dataclass(frozen=True, kw_only=True)
+class PriceBook:
+    """Every price as of a day.
+
+    as_of: the day; only rents read until then are known
+    overrides: the user's own prices
+    snapshot: accepted live prices, or None
+    own_rents: the user's own rents, over the bundled ones
+    """
+
+    as_of: date
+    overrides: PriceOverrides = NO_OVERRIDES
+    snapshot: PriceSnapshot | None = None
+    own_rents: tuple[Rent, ...] = ()
+
+    @classmethod
+    def load(
+        cls,
+        as_of: date,
+        overrides: PriceOverrides | None = None,
+        *,
+        snapshot: PriceSnapshot | None = None,
+        own_rents: Iterable[Rent] = (),
+    ) -> Self:
+        """The price book of a day; reads only what is installed, never the network."""
+        return cls(as_of=as_of, overrides=overrides or NO_OVERRIDES, snapshot=snapshot, own_rents=tuple(own_rents))
+
+    def api_price(self, ref: str, *, input_tokens: float) -> ApiPrice:
+        """List price of `provider:model` for a request of `input_tokens`; InputError with the nearest ids for an unknown one."""
+        provider, model = _split(ref)
+        layers = [
+            _resolved(row, input_tokens, layer)
+            for layer, row in (
+                ("accepted live snapshot", self._snapshot_row(provider, model)),
+                (WHEEL, _wheel_row(provider, model, self.as_of)),
+                ("bundled file", _file_row(provider, model, self.as_of)),
+            )
+            if row is not None
+        ]
+        if not layers:
+            raise InputError(_unknown(provider, model, self.as_of))
+        return replace(layers[0], hidden=tuple(layers[1:]))
+
+    def baseline_price(self, ref: str, *, input_tokens: float) -> ApiPrice:
+        """Price of the baseline: the list price with the user's own API prices over it.
+
+        A model that no catalogue has is fine when the user enters a blended price, or both input and output. Where only the input price
+        is entered, the cached and cache-write list prices stay, but never above it; batch prices of a replaced rate fall away.
+        """
+        own = self.overrides
+        entered = (own.api_blended_usd_per_mtok, own.api_input_usd_per_mtok, own.api_output_usd_per_mtok, own.api_cached_input_usd_per_mtok)
+        if not any(price is not None for price in entered):
+            return self.api_price(ref, input_tokens=input_tokens)
+        try:
+            listed = self.api_price(ref, input_tokens=input_tokens)
+        except InputError:
+            if own.api_blended_usd_per_mtok is None and (own.api_input_usd_per_mtok is None or own.api_output_usd_per_mtok is None):
+                raise
+            listed = None
+        return _entered(own, listed, ref, self.as_of)
+
+    def hosts(self, model_family: str, input_tokens: float, *, classes: Iterable[ProviderClass] = NAMED_CLASSES) -> tuple[ApiPrice, ...]:
+        """Who sells an open model, one price per host, cheapest first at three input tokens to one output.
+
+        `model_family` is the model's name as a slug ("llama-3.3-70b"); instruct, turbo and precision suffixes of the hosts' own ids are
+        looked through, deprecated offers are left out. A host reached both directly and through a router is one host, priced directly;
+        a host's dearer offers of the same model are in `hidden`. Resellers and aggregators appear only when `classes` asks for them.
+        """
+        wanted = frozenset(classes)
+        offers: dict[str, list[ApiPrice]] = defaultdict(list)
+        for row, layer in self._offers(family_of(model_family)):
+            price = _resolved(row, input_tokens, layer)
+            if price.provider_class in wanted:
+                offers[price.provider].append(price)
+        chosen = (_one_offer(prices) for prices in offers.values())
+        return tuple(sorted(chosen, key=lambda price: (price.usd_per_mtok(0.75), price.provider)))
+
+    def rentals(self, device_id: str) -> tuple[RentalPrice, ...]:
+        """Every current rent of a device, all terms, cheapest first: the newest row of each offer that was known on the day."""
+        newest: dict[tuple[str, ...], date] = {}
+        known = [row for row in (*self.own_rents, *_rents().get(device_id, ())) if row.device_id == device_id]
+        known = [row for row in known if row.source.checked <= self.as_of]
+        for row in known:
+            newest[_offer(row)] = max(row.source.checked, newest.get(_offer(row), row.source.checked))
+        own = {_offer(row) for row in self.own_rents}
+        current = [
+            _rental(row, "own file" if row in self.own_rents else "bundled file")
+            for row in known
+            if row.source.checked == newest[_offer(row)] and (row in self.own_rents or _offer(row) not in own)
+        ]
+        return tuple(sorted(current, key=lambda price: (price.usd_per_gpu_hour, price.provider, price.id)))
+
+    def rental(self, device_id: str, *, providers: Iterable[str] | None = None, gpus_per_replica: int | None = None) -> RentalPrice | None:
+        """The rent that a plan is made with: the median-priced on-demand offer of a named cloud, None where there is none.
+
+        From the on-demand rows of clouds and specialised clouds (marketplaces such as OpenRelay and published cost models excluded), of
+        `providers` only if given (names compared without case and punctuation), and, with `gpus_per_replica`, in instances that fit one
+        replica without GPUs left over (all sizes where none does: bill whole instances). Sorted by price per GPU, the middle one; of an
+        even number, the lower of the two. The user's own GPU rent stands over whatever was found.
+        """
+        offers = [price for price in self.rentals(device_id) if price.term == "on_demand" and price.provider_class in _RENTERS]
+        if providers is not None:
+            allowed = tuple(providers)
+            offers = [price for price in offers if is_provider(price.provider, allowed)]
+        if gpus_per_replica is not None:
+            offers = [price for price in offers if price.gpus and gpus_per_replica % price.gpus == 0] or offers
+        listed = offers[(len(offers) - 1) // 2] if offers else None
+        own = self.overrides.gpu_usd_per_hour
+        if own is None or (listed is not None and listed.gpus == 0):
+            return listed
+        if listed is None:
+            return None if providers is not None else _own_rental(device_id, own, self.as_of)
+        entered = Source(url=OWN, checked=self.as_of, note=f"{OWN}; the list price is {listed.usd_per_gpu_hour:g} ({listed.provider})")
+        return replace(listed, usd_per_gpu_hour=own, source=entered, basis=Basis.ASSUMED, layer=OWN, hidden=(listed,))
+
+    def server(self, device_id: str) -> ServerPrice | None:
+        """What it costs to own a device, None where no price is known."""
+        row = _servers().get(device_id)
+        if row is None:
+            return None
+        return ServerPrice(
+            device_id=row.id,
+            device=row.device,
+            gpu_usd=row.gpu_usd,
+            host_usd_per_gpu=row.host_usd_per_gpu,
+            power_kw_per_gpu=row.it_power_kw_per_gpu,
+            price_kind=row.price_kind,
+            source=row.source,
+            basis=Basis.ESTIMATED,
+            power_source=row.power_source,
+            power_basis=row.power_basis,
+        )
+
+    def devices(self) -> tuple[str, ...]:
+        """Ids of every device with a rent or a price to own, sorted."""
+        return tuple(sorted({*_rents(), *_servers(), *(row.device_id for row in self.own_rents)}))
+
+    def _snapshot_row(self, provider: str, model: str) -> PriceRow | None:
+        return _snapshot_index(self.snapshot).get((provider, model)) if self.snapshot is not None else None
+
+    def _offers(self, family: str) -> list[tuple[PriceRow, str]]:
+        """Rows of a family, highest layer first; a lower layer's row of the same provider, model and route is left out."""
+        found: dict[str, tuple[PriceRow, str]] = {}
+        if self.snapshot is not None:
+            for row in self.snapshot.rows:
+                if family_of(row.model) == family:
+                    found.setdefault(row.id, (row, "accepted live snapshot"))
+        for provider_id, model_id in _wheel_families().get(family, ()):
+            if (provider_id, family) in _NOT_SOLD:
+                continue
+            wheel_row = _wheel_row(provider_id, model_id, self.as_of)
+            if wheel_row is not None:
+                found.setdefault(wheel_row.id, (wheel_row, WHEEL))
+        for row in _file_rows():
+            if family_of(row.model) == family and (row.valid_from is None or row.valid_from <= self.as_of):
+                found.setdefault(row.id, (row, "bundled file"))
+        return [(row, layer) for row, layer in found.values() if not row.deprecated]
+
+
+def age_days(source: Source, as_of: date) -> int:
+    """Days from reading a price to using it; 0 for a price read later (an old decision computed again)."""
+    return max((as_of - source.checked).days, 0)
+
+
+def freshness(source: Source, as_of: date) -> Freshness:
+    """fresh to 30 days, ageing to 90, then stale: confirm or enter your own."""
+    age = age_days(source, as_of)
+    return Freshness.FRESH if age <= FRESH_DAYS else Freshness.AGEING if age <= AGEING_DAYS else Freshness.STALE
+
+
+def is_provider(name: str, allowed: Iterable[str]) -> bool:
+    """Whether a provider is on a list of names; case, spaces and punctuation do not matter ("Vast.ai" is "vast ai").
+
+    >>> is_provider("x-ai", ["X AI"]), is_provider("Azure", ["aws"])
+    (True, False)
+    """
+    return _plain(name) in {_plain(other) for other in allowed}
+
+
+def provider_class(provider_id: str) -> ProviderClass:
+    """Who sells under a catalogue id; an id that nobody has looked at counts as a reseller."""
+    if provider_id.startswith("huggingface_"):
+        return ProviderClass.HOST
+    return _CLASSES.get(provider_id, ProviderClass.RESELLER)
+
+
+def family_of(model_id: str) -> str:
+    """A host's model id as the model's own slug: organisation, tuning, precision and version suffixes taken off.
+
+    >>> family_of("meta.llama3-3-70b-instruct-v1:0"), family_of("meta-llama/Meta-Llama-3.1-8B-Instruct-Turbo")
+    ('llama-3.3-70b', 'llama-3.1-8b')
+    """
+    name = model_id.lower().rsplit("/", 1)[-1]
+    name = re.sub(r"^(databricks|[a-z]+)\.(?=[a-z])|^databricks-", "", name)
+    name = re.sub(r"^meta-", "", name)
+    name = re.sub(r"(?<=[a-z])-?v?(\d+)p(\d+)", r"-\1.\2", name)  # llama-v3p1
+    name = re.sub(r"^llama-?(\d)[.-](\d)(?=-)", r"llama-\1.\2", name)  # llama3-3, llama3.1
+    name = re.sub(r"^(qwen|gemma|phi|gpt-oss|mistral|ministral)-?(\d)", r"\1-\2", name)
+    words = [word for word in re.split(r"[-_:\s]", name) if word]
+    while words and (words[-1] in _SUFFIXES or re.fullmatch(r"v?\d{1,2}|v\d+\.\d+|\d{4}|\d{6,8}", words[-1])) and len(words) > 2:
+        words.pop()
+    while words and words[-1] in _SUFFIXES:
+        words.pop()
+    return "-".join(words)
+
+
+def wheel_rows(as_of: date) -> tuple[PriceRow, ...]:
+    """Every usable row of the bundled catalogue on a day, sorted by id: what a live refresh is compared with."""
+    return rows_of(data_snapshot.get_snapshot().providers, as_of, _wheel_source_note())
+
+
+def rows_of(providers: Iterable[Any], as_of: date, note: str) -> tuple[PriceRow, ...]:
+    """A genai-prices catalogue as canonical rows, sorted by id; models without a usable token price are left out."""
+    rows = (_row(provider, model, as_of, note) for provider in providers for model in provider.models)
+    return tuple(sorted((row for row in rows if row is not None), key=lambda row: row.id))
+
+
+# ---- below: how ----
+
+_RENTERS = (RentalClass.CLOUD, RentalClass.NEOCLOUD)
+_BY_CLASS: Mapping[ProviderClass, str] = {
+    ProviderClass.VENDOR: """anthropic arcee cohere deepseek elevenlabs google meta minimax mistral moonshotai openai openai-decisions
+        perplexity voyageai x-ai zai zhipuai""",
+    ProviderClass.CLOUD: "aws azure cloudflare databricks ovhcloud",
+    ProviderClass.HOST: """avian baseten cerebras deepinfra doubleword fireworks groq hyperbolic modal nebius novita nscale publicai
+        sambanova together""",
+    ProviderClass.AGGREGATOR: "cursor github-copilot openrouter",
+}
+_CLASSES = {provider: kind for kind, providers in _BY_CLASS.items() for provider in providers.split()}
+_SAME_HOST = {"fireworks-ai": "fireworks"}
+_NOT_SOLD = {("openai", "gpt-oss-120b"), ("openai", "gpt-oss-20b")}
+"""Rows of the catalogue for models that their maker gives away and does not sell by the token."""
+_SUFFIX_WORDS = """awq bf16 chat fast fp16 fp4 fp8 free hf instant instruct int4 int8 it latest lite maas mxfp4 nvfp4 preview reference
+    specdec standard throughput tput turbo versatile w8a8"""
+_SUFFIXES = frozenset(_SUFFIX_WORDS.split())
+
+
+def _split(ref: str) -> tuple[str, str]:
+    provider, colon, model = ref.partition(":")
+    if not colon or not provider or not model:
+        raise InputError(f"'{ref}' is no model reference: write provider:model, as in openai:gpt-4o")
+    return provider.lower(), model
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.casefold())
+
+
+@lru_cache(maxsize=1)
+def _bundled() -> dict[str, types.Provider]:
+    return {provider.id: provider for provider in data_snapshot.get_snapshot().providers}
+
+
+@lru_cache(maxsize=8192)
+def _wheel_row(provider_id: str, model_ref: str, as_of: date) -> PriceRow | None:
+    provider = _bundled().get(provider_id) or data_snapshot.find_provider_by_id(list(_bundled().values()), provider_id)
+    if provider is None:
+        return None
+    # Only the provider's own models: the library would otherwise answer with another vendor's price under this provider's name.
+    model = next((known for known in provider.models if known.id.lower() == model_ref.lower()), None) or provider.find_model(model_ref)
+    return None if model is None else _row(provider, model, as_of, _wheel_source_note())
+
+
+def _wheel_source_note() -> str:
+    return f"{WHEEL}, released {WHEEL_RELEASED.isoformat()}: the release day stands for the day the price was checked"
+
+
+def _row(provider: Any, model: Any, as_of: date, note: str, checked: date = WHEEL_RELEASED) -> PriceRow | None:
+    if not model.prices:
+        return None
+    moment = datetime.combine(as_of, PRICED_AT)
+    standard = model.get_prices(moment)
+    batch = model.get_prices(moment, {"processing": "batch"}) if model.price_variants else standard
+    tiers = _tiers(standard, None if batch == standard else batch)
+    if not tiers:
+        return None
+    router = provider.id.startswith("huggingface_")
+    host = provider.id.removeprefix("huggingface_")
+    return PriceRow(
+        provider=_SAME_HOST.get(host, host) if router else provider.id,
+        model=model.id,
+        tiers=tiers,
+        context_tokens=model.context_window or None,
+        deprecated=bool(model.deprecated),
+        route="via Hugging Face" if router else "",
+        time_rule=_time_rule(model),
+        source=Source(url=(provider.pricing_urls or [provider.id])[0], checked=checked, note=note),
+    )
+
+
+def _tiers(standard: Any, batch: Any | None) -> tuple[PriceTier, ...]:
+    keys = ("input_mtok", "output_mtok", "cache_read_mtok", "cache_write_mtok")
+    prices = [getattr(standard, key) for key in keys]
+    of_batch = [getattr(batch, key) for key in keys[:3]] if batch is not None else [None] * 3
+    tiered = [price for price in (*prices, *of_batch) if isinstance(price, types.TieredPrices)]
+    thresholds = sorted({0, *(tier.start for price in tiered for tier in price.tiers)})
+    tiers = []
+    for start in thresholds:
+        given, answered, cached, written, batch_in, batch_out, batch_cached = (_at(price, start) for price in (*prices, *of_batch))
+        if given is None or answered is None:
+            return ()  # zero or absent is no price, so the model cannot be billed
+        tiers.append(
+            PriceTier(
+                above_input_tokens=start,
+                input_usd_per_mtok=given,
+                output_usd_per_mtok=answered,
+                cached_input_usd_per_mtok=cached,
+                cache_write_usd_per_mtok=written,
+                batch_input_usd_per_mtok=batch_in,
+                batch_output_usd_per_mtok=batch_out,
+                batch_cached_input_usd_per_mtok=batch_cached,
+            )
+        )
+    return tuple(tiers)
+
+
+def _at(price: Any, start: int) -> float | None:
+    """A price for prompts just above `start` tokens; None for zero and absent alike."""
+    if isinstance(price, types.TieredPrices):
+        price = next((tier.price for tier in reversed(price.tiers) if start >= tier.start and start > 0), price.base)
+    return float(price) if isinstance(price, Decimal) and price > 0 else None
+
+
+def _time_rule(model: Any) -> str:
+    windows = [
+        f"{price.constraint.start_time:%H:%M}-{price.constraint.end_time:%H:%M} UTC {price.prices.input_mtok}/{price.prices.output_mtok}"
+        for price in (model.prices if isinstance(model.prices, list) else ())
+        if isinstance(price.constraint, types.TimeOfDateConstraint)
+    ]
+    return f"priced by time of day, stated for {PRICED_AT:%H:%M} UTC; {', '.join(windows)}" if windows else ""
+
+
+@lru_cache(maxsize=1)
+def _wheel_families() -> dict[str, tuple[tuple[str, str], ...]]:
+    found: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for provider in _bundled().values():
+        for model in provider.models:
+            found[family_of(model.id)].append((provider.id, model.id))
+    return {family: tuple(refs) for family, refs in found.items()}
+
+
+@lru_cache(maxsize=1)
+def _file_rows() -> tuple[PriceRow, ...]:
+    folder = files("pricing") / "data" / "api"
+    if not folder.is_dir():
+        return ()
+    paths = sorted((path for path in folder.iterdir() if path.name.endswith(".toml")), key=lambda path: path.name)
+    return tuple(row for path in paths for row in read_facts(path, "price", PriceRow))
+
+
+def _file_row(provider: str, model: str, as_of: date) -> PriceRow | None:
+    rows = [row for row in _file_rows() if row.provider == provider and row.model.lower() == model.lower()]
+    rows = [row for row in rows if row.valid_from is None or row.valid_from <= as_of]
+    return max(rows, key=lambda row: row.valid_from or date.min, default=None)
+
+
+@lru_cache(maxsize=4)
+def _snapshot_index(snapshot: PriceSnapshot) -> dict[tuple[str, str], PriceRow]:
+    return {(row.provider, row.model): row for row in snapshot.rows if not row.route}
+
+
+def _resolved(row: PriceRow, input_tokens: float, layer: str) -> ApiPrice:
+    tier = [tier for tier in row.tiers if input_tokens > tier.above_input_tokens or tier.above_input_tokens == 0][-1]
+    return ApiPrice(
+        provider=row.provider,
+        model=row.model,
+        provider_class=provider_class(row.provider),
+        input_usd_per_mtok=tier.input_usd_per_mtok,
+        output_usd_per_mtok=tier.output_usd_per_mtok,
+        cached_input_usd_per_mtok=tier.cached_input_usd_per_mtok,
+        cache_write_usd_per_mtok=tier.cache_write_usd_per_mtok,
+        batch_input_usd_per_mtok=tier.batch_input_usd_per_mtok,
+        batch_output_usd_per_mtok=tier.batch_output_usd_per_mtok,
+        batch_cached_input_usd_per_mtok=tier.batch_cached_input_usd_per_mtok,
+        tier_above_input_tokens=tier.above_input_tokens,
+        context_tokens=row.context_tokens,
+        deprecated=row.deprecated,
+        route=row.route,
+        time_rule=row.time_rule,
+        source=row.source,
+        layer=layer,
+    )
+
+
+def _entered(own: PriceOverrides, listed: ApiPrice | None, ref: str, as_of: date) -> ApiPrice:
+    provider, model = _split(ref)
+    over = (
+        f"; the list price is {listed.input_usd_per_mtok:g}/{listed.output_usd_per_mtok:g}" if listed else "; no catalogue has this model"
+    )
+    source = Source(url=OWN, checked=as_of, note=OWN + over)
+    blended = own.api_blended_usd_per_mtok
+    given = blended or own.api_input_usd_per_mtok or (listed.input_usd_per_mtok if listed else None)
+    answered = blended or own.api_output_usd_per_mtok or (listed.output_usd_per_mtok if listed else None)
+    assert given is not None
+    assert answered is not None
+    listed_cached, listed_write = (listed.cached_input_usd_per_mtok, listed.cache_write_usd_per_mtok) if listed else (None, None)
+    batch_stays = listed is not None and own.api_input_usd_per_mtok is None and own.api_output_usd_per_mtok is None and blended is None
+    keep = listed if batch_stays else None
+    return ApiPrice(
+        provider=listed.provider if listed else provider,
+        model=listed.model if listed else model,
+        provider_class=listed.provider_class if listed else provider_class(provider),
+        input_usd_per_mtok=given,
+        output_usd_per_mtok=answered,
+        cached_input_usd_per_mtok=own.api_cached_input_usd_per_mtok or _at_most(None if blended else listed_cached, given),
+        cache_write_usd_per_mtok=None if blended or own.api_input_usd_per_mtok else listed_write,
+        batch_input_usd_per_mtok=keep.batch_input_usd_per_mtok if keep else None,
+        batch_output_usd_per_mtok=keep.batch_output_usd_per_mtok if keep else None,
+        batch_cached_input_usd_per_mtok=keep.batch_cached_input_usd_per_mtok if keep else None,
+        blended_usd_per_mtok=blended,
+        tier_above_input_tokens=listed.tier_above_input_tokens if listed else 0,
+        context_tokens=listed.context_tokens if listed else None,
+        deprecated=listed.deprecated if listed else False,
+        source=source,
+        basis=Basis.ASSUMED,
+        layer=OWN,
+        hidden=(listed,) if listed else (),
+    )
+
+
+def _at_most(price: float | None, limit: float) -> float | None:
+    return None if price is None else min(price, limit)
+
+
+def _one_offer(prices: list[ApiPrice]) -> ApiPrice:
+    """One price of a host: its direct offers before routed ones, the cheapest of them; the rest is hidden."""
+    ranked = sorted(prices, key=lambda price: (bool(price.route), price.usd_per_mtok(0.75), price.model))
+    return replace(ranked[0], hidden=tuple(ranked[1:]))
+
+
+def _unknown(provider: str, model: str, as_of: date) -> str:
+    known = _bundled()
+    nearby = difflib.get_close_matches(provider, known, n=3, cutoff=0.5)
+    if provider not in known:
+        if nearby:
+            return f"no provider '{provider}' in {WHEEL}: nearest are {', '.join(nearby)}"
+        return f"no provider '{provider}' in {WHEEL}: write provider:model, as in openai:gpt-4o"
+    if provider in known and known[provider].find_model(model) is not None:
+        return f"'{provider}:{model}' stands in {WHEEL} without a usable token price (zero is no price): enter one under [prices]"
+    usable = [known_model.id for known_model in known[provider].models if _row(known[provider], known_model, as_of, "") is not None]
+    nearest = [f"{provider}:{name}" for name in difflib.get_close_matches(model, usable, n=5, cutoff=0.3)]
+    return f"no model '{model}' of {provider} in {WHEEL}: nearest are {', '.join(nearest or [f'{provider}:{name}' for name in usable[:5]])}"
+
+
+@lru_cache(maxsize=1)
+def _rents() -> dict[str, tuple[Rent, ...]]:
+    folder = files("pricing") / "data" / "rental"
+    found: dict[str, list[Rent]] = defaultdict(list)
+    for path in sorted((path for path in folder.iterdir() if path.name.endswith(".toml")), key=lambda path: path.name):
+        for row in read_facts(path, "rent", Rent):
+            found[row.device_id].append(row)
+    return {device: tuple(rows) for device, rows in found.items()}
+
+
+@lru_cache(maxsize=1)
+def _servers() -> dict[str, ServerRow]:
+    return {row.id: row for row in read_facts(files("pricing") / "data" / "servers.toml", "server", ServerRow)}
+
+
+def _offer(row: Rent) -> tuple[str, ...]:
+    """What makes two rows the same offer on different days."""
+    return (_plain(row.provider), row.device_id, row.instance, str(row.gpus), row.term, row.region)
+
+
+def _rental(row: Rent, layer: str) -> RentalPrice:
+    return RentalPrice(
+        id=row.id,
+        provider=row.provider,
+        provider_class=row.provider_class,
+        instance=row.instance,
+        device_id=row.device_id,
+        gpus=row.gpus,
+        usd_per_gpu_hour=row.usd_per_hour / max(row.gpus, 1),
+        term=row.term,
+        region=row.region,
+        source=row.source,
+        layer=layer,
+    )
+
+
+def _own_rental(device_id: str, usd_per_gpu_hour: float, as_of: date) -> RentalPrice:
+    return RentalPrice(
+        id="",
+        provider="your own rate",
+        provider_class=RentalClass.NEOCLOUD,
+        instance="",
+        device_id=device_id,
+        gpus=1,
+        usd_per_gpu_hour=usd_per_gpu_hour,
+        term="on_demand",
+        region="",
+        source=Source(url=OWN, checked=as_of, note=f"{OWN}; no list price is known for {device_id}"),
+        basis=Basis.ASSUMED,
+        layer=OWN,
+    )

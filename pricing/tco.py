@@ -1,0 +1,249 @@
+"""The bill of each way to run a model: tokens bought, servers rented, servers owned, a machine that stands here already.
+
+It knows no hardware and no plan: numbers of replicas, dollars and kilowatts come in. Amounts broadcast over (draws, months), see costs.
+The headline is the pre-tax cash view: a server is paid for when it is bought and nothing is credited for what it is still worth at the
+end; `amortised_server_usd_per_month` is the other view, shown beside it and never ranked with it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facts.units import HOURS_PER_MONTH, MONTHS_PER_YEAR
+from pricing.bill import token_bill_usd
+from pricing.costs import Amount, CostLine, MonthlyCosts, monthly_line, nonzero, upfront_line
+from pricing.finance import amortised_usd_per_month
+from pricing.prices import ApiPrice
+from workloads.demand import TokenVolume
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunningCosts:
+    """What runs beside tokens and servers.
+
+    staff_fte, fte_month_usd: people, and what one costs a month
+    supporting_infra_usd_per_month: gateway, logs, storage, load balancer
+    on_call_usd_per_month, monitoring_usd_per_month: where they are paid apart from staff and infrastructure
+    """
+
+    staff_fte: Amount = 0.0
+    fte_month_usd: Amount = 0.0
+    supporting_infra_usd_per_month: Amount = 0.0
+    on_call_usd_per_month: Amount = 0.0
+    monitoring_usd_per_month: Amount = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwningCosts:
+    """What an owned server costs beside its price.
+
+    electricity_usd_per_kwh, pue: energy and the building's overhead on it
+    hosting_usd_per_kw_month: space and cooling capacity for one kW of IT power
+    maintenance_share_per_year: of the purchase price
+    life_years, residual_share, capital_share_per_year: for the amortised view only
+    """
+
+    electricity_usd_per_kwh: Amount = 0.0
+    pue: Amount = 1.0
+    hosting_usd_per_kw_month: Amount = 0.0
+    maintenance_share_per_year: Amount = 0.0
+    life_years: Amount = 4.0
+    residual_share: Amount = 0.0
+    capital_share_per_year: Amount = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoLive:
+    """When an option takes over, and what is paid until then.
+
+    months_to_live: m months in which the baseline still serves; the option's own tokens begin in month m + 1, its servers in month m
+        (one month before, to test on them), with m = 0 both in month 1
+    baseline_usd: the baseline's monthly total, (..., months), paid as `double_running` in months 1..m
+    """
+
+    months_to_live: Amount = 0
+    baseline_usd: Amount = 0.0
+
+
+AT_ONCE = GoLive()
+NOTHING_BESIDE = RunningCosts()
+
+
+def api_costs(
+    volume: TokenVolume,
+    price: ApiPrice,
+    *,
+    running: RunningCosts = NOTHING_BESIDE,
+    upfront: tuple[CostLine, ...] = (),
+    go_live: GoLive = AT_ONCE,
+    retraining_usd_per_month: Amount = 0.0,
+    output_multiplier: Amount = 1.0,
+    retry_share: Amount = 0.0,
+    cache_write_share: Amount = 0.0,
+    price_factor: Amount = 1.0,
+) -> MonthlyCosts:
+    """Tokens bought from a provider, linear in the volume; `price_factor` (..., months) is a price path around today's price."""
+    months = volume.requests.shape[-1]
+    bill = token_bill_usd(
+        volume,
+        price,
+        output_multiplier=output_multiplier,
+        retry_share=retry_share,
+        cache_write_share=cache_write_share,
+        price_factor=price_factor,
+    )
+    live = _from_month(months, np.asarray(go_live.months_to_live) + 1)
+    tokens = tuple(monthly_line(line.name, line.usd * live, months) for line in bill.lines)
+    rest = _running_lines(running, live, months, go_live, retraining_usd_per_month)
+    return MonthlyCosts(months=months, upfront_lines=nonzero(upfront), lines=tokens + rest)
+
+
+def rented_costs(
+    *,
+    months: int,
+    replicas: Amount,
+    gpus_per_replica: int,
+    usd_per_gpu_hour: Amount,
+    instance_gpus: int = 1,
+    running: RunningCosts = NOTHING_BESIDE,
+    upfront: tuple[CostLine, ...] = (),
+    go_live: GoLive = AT_ONCE,
+    retraining_usd_per_month: Amount = 0.0,
+) -> MonthlyCosts:
+    """Servers by the hour, 730 hours a month whether busy or not.
+
+    replicas: of each month, (..., months) or one number, spares included
+    instance_gpus: GPUs of the smallest thing that can be rented; a started instance is paid whole (see `billed_gpus`)
+    """
+    serving, present = _phases(months, go_live)
+    gpus = billed_gpus(replicas, gpus_per_replica, instance_gpus)
+    rental = monthly_line("rental", gpus * np.asarray(usd_per_gpu_hour) * HOURS_PER_MONTH * present, months)
+    rest = _running_lines(running, present, months, go_live, retraining_usd_per_month, serving=serving)
+    return MonthlyCosts(months=months, upfront_lines=nonzero(upfront), lines=(rental, *rest))
+
+
+def owned_costs(
+    *,
+    months: int,
+    replicas: Amount,
+    gpus_per_replica: int,
+    capex_usd_per_gpu: Amount,
+    power_kw_per_gpu: Amount,
+    owning: OwningCosts,
+    running: RunningCosts = NOTHING_BESIDE,
+    upfront: tuple[CostLine, ...] = (),
+    go_live: GoLive = AT_ONCE,
+    retraining_usd_per_month: Amount = 0.0,
+) -> MonthlyCosts:
+    """Servers bought at the start for the busiest month of the horizon, and run.
+
+    replicas: of each month, (..., months) or one number, spares included; what is bought is housed and maintained from the day it
+        serves, energy is drawn by the replicas of the month
+    capex_usd_per_gpu: device and its share of the host
+    power_kw_per_gpu: IT power of device, host and network at full load; idle savings are not assumed
+    """
+    serving, present = _phases(months, go_live)
+    gpus = np.broadcast_to(np.asarray(replicas, dtype=np.float64) * gpus_per_replica, _shape(replicas, months))
+    bought = gpus.max(axis=-1, keepdims=True)
+    capex = bought * np.asarray(capex_usd_per_gpu)
+    power = np.asarray(power_kw_per_gpu)
+    lines = (
+        monthly_line("energy", energy_kwh_per_month(gpus, power, owning.pue) * owning.electricity_usd_per_kwh * present, months),
+        monthly_line("hosting", bought * power * owning.hosting_usd_per_kw_month * present, months),
+        monthly_line("maintenance", capex * owning.maintenance_share_per_year / MONTHS_PER_YEAR * present, months),
+    )
+    rest = _running_lines(running, present, months, go_live, retraining_usd_per_month, serving=serving)
+    return MonthlyCosts(months=months, upfront_lines=(upfront_line("servers", capex), *nonzero(upfront)), lines=nonzero(lines) + rest)
+
+
+def local_costs(
+    *,
+    months: int,
+    machines: Amount,
+    power_kw_per_machine: Amount,
+    owning: OwningCosts,
+    running: RunningCosts = NOTHING_BESIDE,
+    upfront: tuple[CostLine, ...] = (),
+    go_live: GoLive = AT_ONCE,
+    retraining_usd_per_month: Amount = 0.0,
+) -> MonthlyCosts:
+    """A machine that is already there: its energy and the people, no purchase; `machines` of each month, (..., months)."""
+    serving, present = _phases(months, go_live)
+    count = np.asarray(machines, dtype=np.float64)
+    kwh = energy_kwh_per_month(count, power_kw_per_machine, owning.pue)
+    energy = monthly_line("energy", kwh * owning.electricity_usd_per_kwh * present, months)
+    rest = _running_lines(running, present, months, go_live, retraining_usd_per_month, serving=serving)
+    return MonthlyCosts(months=months, upfront_lines=nonzero(upfront), lines=(*nonzero((energy,)), *rest))
+
+
+def billed_gpus(replicas: Amount, gpus_per_replica: int, instance_gpus: int = 1) -> NDArray[np.float64]:
+    """GPUs on the bill: replicas are packed into instances and a started instance is paid whole.
+
+    A replica never spans two instances unless it is larger than one; then it takes as many whole instances as it needs.
+
+    >>> float(billed_gpus(3, 2, 8)), float(billed_gpus(5, 2, 8)), float(billed_gpus(1, 3, 8))
+    (8.0, 16.0, 8.0)
+    """
+    count = np.asarray(replicas, dtype=np.float64)
+    if gpus_per_replica <= instance_gpus:
+        per_instance = instance_gpus // gpus_per_replica
+        return np.asarray(np.ceil(count / per_instance) * instance_gpus)
+    return np.asarray(count * (-(-gpus_per_replica // instance_gpus)) * instance_gpus)
+
+
+def energy_kwh_per_month(gpus: Amount, power_kw_per_gpu: Amount, pue: Amount) -> NDArray[np.float64]:
+    """kWh at the meter in a month: GPUs x IT kW x 730 h x PUE.
+
+    >>> round(float(energy_kwh_per_month(8, 1.37, 1.4)), 2)
+    11201.12
+    """
+    return np.asarray(np.asarray(gpus, dtype=np.float64) * power_kw_per_gpu * HOURS_PER_MONTH * pue)
+
+
+def amortised_server_usd_per_month(capex_usd: Amount, owning: OwningCosts) -> NDArray[np.float64]:
+    """Depreciation net of the residual and the capital charge of servers, a month, over their life; replaces `servers`."""
+    return amortised_usd_per_month(
+        capex_usd, life_years=owning.life_years, residual_share=owning.residual_share, rate_per_year=owning.capital_share_per_year
+    )
+
+
+# ---- below: how ----
+
+
+def _from_month(months: int, first: Amount) -> NDArray[np.float64]:
+    """1 from month `first` on, 0 before; (..., months)."""
+    return (np.arange(1, months + 1) >= np.asarray(first)).astype(np.float64)
+
+
+def _phases(months: int, go_live: GoLive) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """When the option serves (from m + 1) and when its servers stand (from m, at least month 1)."""
+    live = np.asarray(go_live.months_to_live)
+    return _from_month(months, live + 1), _from_month(months, np.maximum(live, 1))
+
+
+def _running_lines(
+    running: RunningCosts,
+    present: NDArray[np.float64],
+    months: int,
+    go_live: GoLive,
+    retraining_usd_per_month: Amount,
+    serving: NDArray[np.float64] | None = None,
+) -> tuple[CostLine, ...]:
+    serving = present if serving is None else serving
+    waiting = 1.0 - _from_month(months, np.asarray(go_live.months_to_live) + 1)
+    amounts = (
+        ("supporting_infra", np.asarray(running.supporting_infra_usd_per_month) * present),
+        ("monitoring", np.asarray(running.monitoring_usd_per_month) * present),
+        ("staff", np.asarray(running.staff_fte) * np.asarray(running.fte_month_usd) * present),
+        ("on_call", np.asarray(running.on_call_usd_per_month) * present),
+        ("retraining", np.asarray(retraining_usd_per_month) * serving),
+        ("double_running", np.asarray(go_live.baseline_usd) * waiting),
+    )
+    return nonzero(tuple(monthly_line(name, usd, months) for name, usd in amounts))
+
+
+def _shape(replicas: Amount, months: int) -> tuple[int, ...]:
+    return np.broadcast_shapes(np.shape(replicas), (months,))
