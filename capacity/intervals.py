@@ -1,0 +1,60 @@
+"""How sure an estimate is: 80 % intervals by class, from residuals of devices and models that were left out of the fit."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+
+from pydantic import Field
+
+from capacity.accelerators import Server
+from capacity.footprint import Footprint
+from capacity.roofline import Efficiency, memory_class
+from facts.records import Basis, Fact, Source, read_facts
+
+
+class Interval(Fact):
+    """An 80 % interval as ratios of the estimate."""
+
+    id: str
+    """Class, from the widest word to the narrowest, as in `decode.gddr`."""
+    low: float = Field(gt=0, le=1)
+    """Lower end over the estimate, for a rate (tokens per second)."""
+    high: float = Field(ge=1)
+    """Upper end over the estimate, for a rate."""
+    rows: int = Field(ge=0)
+    """Left-out rows it was taken from; 0 is a judgement."""
+    source: Source
+    """What it rests on."""
+
+
+@cache
+def intervals() -> tuple[Interval, ...]:
+    """All classes."""
+    return read_facts(resources.files("capacity") / "data" / "intervals.toml", "interval", Interval)
+
+
+def interval_for(name: str) -> Interval:
+    """The interval of a class, or of the nearest wider one: `serving.trtllm.hbm.moe` falls back to `serving.trtllm.hbm`, ..."""
+    by_id = {entry.id: entry for entry in intervals()}
+    parts = name.split(".")
+    while parts:
+        if ".".join(parts) in by_id:
+            return by_id[".".join(parts)]
+        parts.pop()
+    return by_id["any"]
+
+
+def interval_class(cost: Footprint, server: Server, efficiency: Efficiency, phase: str, *, stated_device: bool = False) -> str:
+    """The class of an estimate: phase, how it was come by, engine, memory kind, and what is special about the model or layout."""
+    if efficiency.basis is Basis.CALIBRATED:
+        origin = "probed"
+    elif stated_device or not cost.exact:
+        origin = "typical"
+    elif not efficiency.fitted:
+        origin = "prior"
+    else:
+        origin = "fitted"
+    kind = memory_class(server.accelerator)
+    special = "moe" if cost.is_mixture else ("tp" if server.gpus > 1 else "one")
+    return ".".join((phase, origin, efficiency.engine.replace(".", ""), kind, special))

@@ -1,0 +1,343 @@
+"""The time of one engine step: bytes over bandwidth, operations over peak, a fixed time per layer, and the link between devices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib import resources
+
+import numpy as np
+from pydantic import Field
+
+from capacity.accelerators import Accelerator
+from capacity.footprint import Footprint, Numbers
+from capacity.memory import kv_copies
+from facts.errors import InputError
+from facts.records import Basis, Fact, Source, read_facts
+
+FP8_GENERATIONS = frozenset({"ada", "hopper", "blackwell", "cdna3", "rdna4"})
+"""Generations whose 8-bit floating-point peak is twice the 16-bit one."""
+FP4_GENERATIONS = frozenset({"blackwell"})
+"""Generations whose 4-bit peak is twice the 8-bit one."""
+TYPICAL_FLOPS_PER_BYTE = {"hbm": 250.0, "gddr": 130.0, "lpddr": 35.0, "ddr": 8.0}
+"""16-bit operations per byte of bandwidth, for a device whose peak is not stated."""
+TYPICAL_LINK_GB_PER_S = {"nvlink": 450.0, "infinity_fabric": 448.0, "ethernet": 50.0, "pcie": 32.0, "none": 1.0}
+"""One-way link bandwidth where the sheet does not state it."""
+
+
+class Efficiency(Fact):
+    """What an engine gets out of a kind of device: shares of the sheet's figures and fixed times."""
+
+    engine: str
+    """Engine, as in `vllm`."""
+    memory_kind: str
+    """hbm, gddr, lpddr, apple (lpddr of an Apple chip) or ddr."""
+    bandwidth_share: float = Field(gt=0, le=1.2)
+    """Share of the peak bandwidth at which weights stream."""
+    packed_bandwidth_share: float = Field(gt=0, le=1.2)
+    """The same for weights packed in fewer than 8 bits, which have to be unpacked."""
+    kv_bandwidth_share: float = Field(gt=0, le=1.2)
+    """Share of the peak bandwidth at which the cache streams."""
+    flops_share: float = Field(gt=0, le=1.5)
+    """Share of the dense peak in prompt processing and large batches."""
+    unpack_flops: float = Field(ge=0)
+    """Operations per packed weight and step that unpacking costs, in units of the 16-bit peak."""
+    layer_s: float = Field(ge=0)
+    """Fixed time per layer and generation step, seconds."""
+    prefill_layer_s: float = Field(ge=0)
+    """Fixed time per layer and prompt pass, seconds."""
+    step_s: float = Field(ge=0)
+    """Fixed time per step (scheduler, sampling), seconds."""
+    sequence_s: float = Field(ge=0)
+    """Time per sequence and step (sampling, detokenising, bookkeeping), seconds."""
+    activation_passes: float = Field(ge=0)
+    """Times that a token's hidden state crosses memory per layer."""
+    expert_share: float = Field(gt=0, le=1.2)
+    """Bandwidth and operations of expert matrices relative to dense ones."""
+    link_share: float = Field(gt=0, le=1)
+    """Share of the link's bandwidth in an all-reduce."""
+    link_s: float = Field(ge=0)
+    """Fixed time per all-reduce and doubling of devices, seconds."""
+    prefill_chunk: int = Field(ge=1)
+    """Tokens of one prompt pass: the engine's batch budget."""
+    max_sequences: int = Field(ge=1)
+    """Sequences that the engine serves at once, by default."""
+    memory_share: float = Field(default=0.9, gt=0, le=1)
+    """Share of the memory that the engine takes."""
+    fitted: bool
+    """Whether rows of this engine and memory kind were fitted; otherwise the numbers are priors."""
+    decode_factor: float = Field(default=1.0, gt=0)
+    """Measured over estimated generation time, from a probe."""
+    prefill_factor: float = Field(default=1.0, gt=0)
+    """Measured over estimated prompt time, from a probe."""
+    serving_factor: float = Field(default=1.0, gt=0)
+    """Measured over estimated serving time, from a probe."""
+    basis: Basis = Basis.ESTIMATED
+    """Estimated from the sheet, or calibrated with a measurement."""
+    source: Source
+    """What the numbers rest on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rates:
+    """A device's figures as the formulas take them; one device, per second.
+
+    bandwidth: bytes
+    flops16: dense 16-bit operations
+    flops: dense operations in the model's precision
+    link: bytes one way to a neighbour
+    assumed: figures that the sheet lacks and that were filled with typical ones
+    """
+
+    bandwidth: Numbers
+    flops16: Numbers
+    flops: Numbers
+    link: Numbers
+    assumed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """How one replica spreads over devices.
+
+    tensor_parallel: devices that share every layer
+    pipeline_parallel: groups of layers in a row
+    expert_parallel: devices over which experts are spread, 1 for none
+    attention_data_parallel: whether attention is repeated per device with its own requests (DEP)
+    """
+
+    tensor_parallel: Numbers = 1.0
+    pipeline_parallel: Numbers = 1.0
+    expert_parallel: Numbers = 1.0
+    attention_data_parallel: bool = False
+
+    @property
+    def devices(self) -> Numbers:
+        """Devices of one replica."""
+        return self.tensor_parallel * self.pipeline_parallel
+
+
+def rates(device: Accelerator, compute: str = "fp16") -> Rates:
+    """The sheet's figures in SI units; a missing peak is typical for the memory kind, and named."""
+    assumed = []
+    bandwidth = device.need("mem_bw_gb_per_s") * 1e9
+    if device.fp16_tflops is None:
+        assumed.append("fp16_tflops")
+        flops16 = bandwidth * TYPICAL_FLOPS_PER_BYTE.get(device.memory_kind, 130.0)
+    else:
+        flops16 = device.fp16_tflops * 1e12
+    link = device.link_gb_per_s
+    if link is None:
+        assumed.append("link_gb_per_s")
+        link = TYPICAL_LINK_GB_PER_S.get(device.link_kind, 32.0)
+    return Rates(
+        bandwidth=bandwidth,
+        flops16=flops16,
+        flops=flops16 * precision_gain(device, compute),
+        link=max(link, 0.5) * 1e9,
+        assumed=tuple(assumed),
+    )
+
+
+def precision_gain(device: Accelerator, compute: str) -> float:
+    """Peak in a precision over the 16-bit peak: 8 bits doubles it on Ada, Hopper, Blackwell and MI300, 4 bits again on Blackwell.
+
+    Weight-only formats compute in 16 bits and gain nothing.
+    """
+    stated = {"fp8": device.fp8_tflops, "int8": device.int8_tops, "fp4": device.fp4_tflops}.get(compute)
+    if stated and device.fp16_tflops:
+        return max(1.0, min(stated / device.fp16_tflops, 4.0))
+    if compute == "fp4" and device.generation in FP4_GENERATIONS:
+        return 4.0
+    if compute in {"fp8", "fp4", "int8"} and device.generation in FP8_GENERATIONS:
+        return 2.0
+    return 1.0
+
+
+def decode_step_s(
+    cost: Footprint,
+    device: Rates,
+    efficiency: Efficiency,
+    *,
+    batch: Numbers,
+    context_tokens: Numbers,
+    layout: Layout | None = None,
+) -> Numbers:
+    """Time of one generation step of `batch` sequences at a mean context, seconds; every sequence gains one token.
+
+    Weights and cache over bandwidth, plus operations over peak, plus a fixed time per layer and step, plus all-reduces:
+    t = (W(B) + B kv + activations) / (e BW n) + B (2A + pairs) / (e F n) + L a + s + t_comm.
+    """
+    layout = layout or Layout()
+    devices = layout.tensor_parallel
+    waves = layout.pipeline_parallel  # every stage works on its own B/pp sequences: a token crosses all stages one after another
+    per_wave = np.maximum(batch / waves, 1.0)
+    streaming = _weight_stream_s(cost, device, efficiency, per_wave, devices)
+    cache = (
+        per_wave
+        * cost.sequence_kv_bytes(context_tokens)
+        * _copies(cost, layout)
+        / (efficiency.kv_bandwidth_share * device.bandwidth * devices)
+    )
+    activations = per_wave * _activation_bytes(cost, efficiency) / (efficiency.bandwidth_share * device.bandwidth * devices)
+    work = per_wave * (2.0 * cost.matmul_params + cost.attention_flops * context_tokens)
+    compute = work / (efficiency.flops_share * _expert_flops_share(cost, efficiency) * device.flops * devices)
+    fixed = cost.layers * efficiency.layer_s + efficiency.step_s + per_wave * efficiency.sequence_s
+    total = streaming + cache + activations + compute + fixed + all_reduce_s(cost, device, efficiency, per_wave, devices)
+    return total * efficiency.decode_factor
+
+
+def prefill_s(
+    cost: Footprint,
+    device: Rates,
+    efficiency: Efficiency,
+    *,
+    tokens: Numbers,
+    sequences: Numbers = 1.0,
+    depth: Numbers = 0.0,
+    layout: Layout | None = None,
+) -> Numbers:
+    """Time to process `sequences` prompts of `tokens` tokens on top of `depth` cached ones, seconds.
+
+    The prompt goes in passes of the engine's chunk; each pass streams the touched weights once:
+    (2 A T + pairs T (d + T/2) + 2 head) / (e F n) + passes (W(chunk) / (e BW n) + L a) + t_comm. The logits are for last tokens only.
+    """
+    layout = layout or Layout()
+    total_tokens = tokens * sequences
+    passes = np.maximum(1.0, np.ceil(total_tokens / efficiency.prefill_chunk))
+    fixed = passes * (cost.layers * efficiency.prefill_layer_s + efficiency.step_s)
+    time = prefill_work_s(cost, device, efficiency, tokens=tokens, sequences=sequences, depth=depth, layout=layout, passes=passes) + fixed
+    bubble = 1.0 + (layout.pipeline_parallel - 1.0) / (passes + layout.pipeline_parallel - 1.0)
+    return time * bubble * efficiency.prefill_factor
+
+
+def prefill_work_s(
+    cost: Footprint,
+    device: Rates,
+    efficiency: Efficiency,
+    *,
+    tokens: Numbers,
+    sequences: Numbers,
+    depth: Numbers,
+    layout: Layout,
+    passes: Numbers,
+) -> Numbers:
+    """The part of prompt processing that grows with the tokens: operations, activations, weights streamed per pass, all-reduces."""
+    devices = layout.tensor_parallel
+    total_tokens = tokens * sequences
+    work = 2.0 * (cost.matmul_params - cost.head_params) * total_tokens + 2.0 * cost.head_params * sequences
+    work = work + cost.attention_flops * total_tokens * (depth + tokens / 2.0)
+    compute = work / (efficiency.flops_share * _expert_flops_share(cost, efficiency) * device.flops * devices)
+    activations = total_tokens * _activation_bytes(cost, efficiency) / (efficiency.bandwidth_share * device.bandwidth * devices)
+    streaming = passes * _weight_stream_s(cost, device, efficiency, total_tokens / np.maximum(passes, 1e-9), devices)
+    return (
+        compute
+        + activations
+        + streaming
+        + passes * all_reduce_s(cost, device, efficiency, total_tokens / np.maximum(passes, 1e-9), devices)
+    )
+
+
+def all_reduce_s(cost: Footprint, device: Rates, efficiency: Efficiency, rows: Numbers, devices: Numbers) -> Numbers:
+    """Two ring all-reduces per layer of `rows` hidden states in 16 bits: each 2 (n-1)/n bytes over the link, plus a fixed time.
+
+    Nothing on one device. Example: 8 devices, 2 (7/8) = 1.75 times the bytes.
+    """
+    share = (devices - 1.0) / devices
+    one = 2.0 * share * rows * cost.hidden * 2.0 / (efficiency.link_share * device.link) + efficiency.link_s * np.log2(devices)
+    return 2.0 * cost.layers * one
+
+
+@cache
+def efficiencies() -> tuple[Efficiency, ...]:
+    """Parameters of every engine and memory kind: fitted where rows exist, else priors."""
+    return read_facts(resources.files("capacity") / "data" / "efficiency.toml", "efficiency", Efficiency)
+
+
+def efficiency_for(engine: str, device: Accelerator) -> Efficiency:
+    """The parameters of an engine on a device's kind of memory; an unknown engine gets the generic ones."""
+    name, kind = engine_id(engine), memory_class(device)
+    by_key = {(entry.engine, entry.memory_kind): entry for entry in efficiencies()}
+    for key in ((name, kind), (name, "hbm"), (name, "lpddr"), ("generic", kind), ("generic", "gddr")):
+        if key in by_key:
+            return by_key[key]
+    raise InputError(f"no parameters for engine '{engine}' on {device.name}")
+
+
+def memory_class(device: Accelerator) -> str:
+    """The memory kind that parameters are kept by: Apple chips apart from other shared memory."""
+    return "apple" if device.kind == "apple_soc" else device.memory_kind
+
+
+def engine_id(engine: str) -> str:
+    """The engine that a free name means, by its beginning: 'llama.cpp/llamafile 0.9' is llama.cpp, 'TensorRT-LLM' trtllm."""
+    lowered = engine.strip().lower()
+    for prefix, name in _ENGINE_PREFIXES:
+        if lowered.startswith(prefix):
+            return name
+    return "generic"
+
+
+def with_factors(efficiency: Efficiency, *, decode: float = 1.0, prefill: float = 1.0, serving: float = 1.0) -> Efficiency:
+    """The parameters corrected by a measurement, phase by phase."""
+    return efficiency.model_copy(
+        update={
+            "decode_factor": efficiency.decode_factor * decode,
+            "prefill_factor": efficiency.prefill_factor * prefill,
+            "serving_factor": efficiency.serving_factor * serving,
+            "basis": Basis.CALIBRATED,
+        }
+    )
+
+
+def single(layout: Layout) -> Layout:
+    """The same layout with one pipeline stage."""
+    return replace(layout, pipeline_parallel=1.0)
+
+
+# --- parts -----------------------------------------------------------------------------------------------------------
+
+_ENGINE_PREFIXES = (
+    ("llama.cpp", "llama.cpp"),
+    ("llamacpp", "llama.cpp"),
+    ("llama-cpp", "llama.cpp"),
+    ("llamafile", "llama.cpp"),
+    ("ollama", "llama.cpp"),
+    ("lm studio", "llama.cpp"),
+    ("koboldcpp", "llama.cpp"),
+    ("ik_llama", "llama.cpp"),
+    ("trtllm", "trtllm"),
+    ("trt-llm", "trtllm"),
+    ("trt", "trtllm"),
+    ("tensorrt", "trtllm"),
+    ("nim", "trtllm"),
+    ("vllm", "vllm"),
+    ("sglang", "sglang"),
+    ("mlx", "mlx"),
+)
+
+
+def _weight_stream_s(cost: Footprint, device: Rates, efficiency: Efficiency, rows: Numbers, devices: Numbers) -> Numbers:
+    """Weights over bandwidth, and the work of unpacking them once a step."""
+    packed = cost.weight_bits < 7.5
+    share = efficiency.packed_bandwidth_share if packed else efficiency.bandwidth_share
+    experts = cost.streamed_bytes(rows) - cost.dense_bytes
+    streamed = (cost.dense_bytes + experts / efficiency.expert_share) / (share * device.bandwidth * devices)
+    if not packed or efficiency.unpack_flops == 0.0:
+        return streamed
+    weights = (cost.dense_bytes + experts) * 8.0 / cost.weight_bits
+    unpacked = weights * efficiency.unpack_flops / (device.flops16 * devices)
+    both: Numbers = np.power(np.power(streamed, 4.0) + np.power(unpacked, 4.0), 0.25)
+    return both
+
+
+def _activation_bytes(cost: Footprint, efficiency: Efficiency) -> Numbers:
+    return cost.layers * cost.hidden * 2.0 * efficiency.activation_passes
+
+
+def _expert_flops_share(cost: Footprint, efficiency: Efficiency) -> float:
+    return efficiency.expert_share if cost.is_mixture else 1.0
+
+
+def _copies(cost: Footprint, layout: Layout) -> Numbers:
+    return 1.0 if layout.attention_data_parallel else kv_copies(cost, layout.tensor_parallel)

@@ -1,0 +1,388 @@
+"""Serving: what one replica gives at each number of requests in flight, closed loop and open loop, with an 80 % interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import floor, log
+
+import numpy as np
+
+from capacity.accelerators import Server
+from capacity.footprint import Footprint, Numbers, footprint
+from capacity.intervals import Interval, interval_class, interval_for
+from capacity.memory import CACHE_BLOCK_TOKENS, activation_bytes, fit, kv_copies, sequences_that_fit, usable_bytes
+from capacity.models import ModelSpec
+from capacity.roofline import Efficiency, Layout, Rates, decode_step_s, efficiency_for, engine_id, prefill_s, prefill_work_s, rates
+from facts.errors import InputError
+from facts.records import Basis
+from facts.units import MS_PER_S
+
+QUEUE_GROWTH = 0.27
+"""Growth of the mean TTFT over the bare prompt time per natural logarithm of the requests in flight: 2.1 at 64."""
+TTFT_TAIL = log(20.0)
+"""95th percentile of an exponential wait over its mean, 3.0."""
+TPOT_TAIL = 1.25
+"""95th percentile of the time per token over its mean: steps that carry a prompt pass are longer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Steady:
+    """A server in steady state; seconds and per second, one number or one per case.
+
+    in_flight: sequences served at once
+    ttft_s: mean time to first token, with the wait for a slot and for other prompts
+    tpot_s: mean time per following token
+    requests_per_s: completed requests
+    prompt_s: time of one prompt alone
+    wait_s: of the mean TTFT, the part that is waiting
+    step_s: one generation step without prompt work
+    """
+
+    in_flight: Numbers
+    ttft_s: Numbers
+    tpot_s: Numbers
+    requests_per_s: Numbers
+    prompt_s: Numbers
+    wait_s: Numbers
+    step_s: Numbers
+
+
+@dataclass(frozen=True, kw_only=True)
+class Throughput:
+    """One replica at one number of requests in flight.
+
+    concurrency: requests in flight
+    ttft_ms: mean time to first token
+    tpot_ms: mean time per following token
+    ttft_p95_ms: of the 95th percentile; its waiting part has an exponential tail
+    tpot_p95_ms: of the 95th percentile
+    input_tokens_per_s: prompt tokens
+    output_tokens_per_s: generated tokens
+    requests_per_s: completed requests
+    low80: lower end of the 80 % interval of output_tokens_per_s
+    high80: upper end
+    """
+
+    concurrency: int
+    ttft_ms: float
+    tpot_ms: float
+    ttft_p95_ms: float
+    tpot_p95_ms: float
+    input_tokens_per_s: float
+    output_tokens_per_s: float
+    requests_per_s: float
+    low80: float
+    high80: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServingCurve:
+    """What one replica gives, point by point; empty points mean that it cannot serve, and the note says why.
+
+    points: sorted by concurrency
+    basis: how the numbers were come by
+    engine: engine
+    max_concurrency: requests of this size that fit at once; 0 when the model does not fit
+    note: the memory sentence, and every doubt
+    model_id: model
+    quantization: precision
+    device_id: accelerator
+    gpus: devices of one replica's server
+    layout: tensor- and pipeline-parallel split, as TP2 or TP4 PP2
+    input_tokens: mean prompt, tokens
+    output_tokens: mean answer, tokens
+    interval_class: class of rows that the interval was taken from
+    """
+
+    points: tuple[Throughput, ...]
+    basis: Basis
+    engine: str
+    max_concurrency: int
+    note: str
+    model_id: str
+    quantization: str
+    device_id: str
+    gpus: int
+    layout: str
+    input_tokens: float
+    output_tokens: float
+    interval_class: str
+
+    @property
+    def saturated(self) -> Throughput | None:
+        """The point of most requests per second, or None."""
+        return max(self.points, key=lambda point: point.requests_per_s, default=None)
+
+
+def serving_curve(
+    model: ModelSpec,
+    quantization: str,
+    server: Server,
+    *,
+    engine: str = "vllm",
+    input_tokens: float,
+    output_tokens: float,
+    efficiency: Efficiency | None = None,
+    prefix_hit_share: float = 0.0,
+) -> ServingCurve:
+    """One server as one or more copies in their best TP x PP layout, at 1, 2, 4, ... requests in flight up to what memory holds.
+
+    input_tokens and output_tokens are means per request; prefix_hit_share of the prompt is found in the cache and not computed.
+    An `efficiency` from a probe replaces the fitted one and narrows the interval.
+    """
+    if input_tokens < 1 or output_tokens < 1:
+        raise InputError(f"a request of {input_tokens:g} prompt and {output_tokens:g} answer tokens cannot be served; give at least 1 each")
+    parameters = efficiency or efficiency_for(engine, server.accelerator)
+    cost = footprint(model, quantization)
+    memory = fit(model, quantization, server, input_tokens + output_tokens, parameters.memory_share)
+    name, kind = engine_id(engine), interval_class(cost, server, parameters, "serving")
+    basis = Basis.CALIBRATED if parameters.basis is Basis.CALIBRATED else Basis.ESTIMATED
+
+    def curve(points: tuple[Throughput, ...], limit: int, note: str, layout: str) -> ServingCurve:
+        return ServingCurve(
+            points=points,
+            basis=basis,
+            engine=name,
+            max_concurrency=limit,
+            note=note,
+            model_id=model.id,
+            quantization=quantization,
+            device_id=server.accelerator.id,
+            gpus=server.gpus,
+            layout=layout,
+            input_tokens=input_tokens,
+            output_tokens=output_tokens,
+            interval_class=kind,
+        )
+
+    if not memory.fits:
+        return curve((), 0, memory.sentence, "none")
+    device = rates(server.accelerator, cost.compute)
+    load = RequestSize(input_tokens=input_tokens, output_tokens=output_tokens, cached_tokens=prefix_hit_share * input_tokens)
+    layout, copies = best_layout(cost, server, device, parameters, load)
+    cap = sequence_cap(cost, server, parameters, load, layout)
+    interval = interval_for(kind)
+    points = tuple(
+        _point(closed_loop(cost, device, parameters, load, concurrency=float(count), cap=cap, layout=layout), count, copies, load, interval)
+        for count in _counts(max(1, floor(cap)))
+    )
+    note = "; ".join([memory.sentence, *_doubts(device, parameters, name)])
+    return curve(points, max(1, floor(cap)) * copies, note, layout_name(layout, copies))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestSize:
+    """A mean request.
+
+    input_tokens: prompt
+    output_tokens: answer
+    cached_tokens: of the prompt, found in the prefix cache and not computed
+    """
+
+    input_tokens: Numbers
+    output_tokens: Numbers
+    cached_tokens: Numbers = 0.0
+
+    @property
+    def computed_tokens(self) -> Numbers:
+        """Prompt tokens that have to be computed, at least one."""
+        return np.maximum(self.input_tokens - self.cached_tokens, 1.0)
+
+    @property
+    def mean_context(self) -> Numbers:
+        """Mean context of a generation step: the prompt and half the answer."""
+        return self.input_tokens + self.output_tokens / 2.0
+
+
+def closed_loop(
+    cost: Footprint,
+    device: Rates,
+    efficiency: Efficiency,
+    load: RequestSize,
+    *,
+    concurrency: Numbers,
+    cap: Numbers,
+    layout: Layout | None = None,
+    static_batch: bool = False,
+) -> Steady:
+    """Continuous batching with a fixed number of requests in flight.
+
+    While one sequence gains its O tokens the engine also processes the B-1 other prompts, so a request takes
+    t_prompt + (O-1) t_step + (B-1) t_prompt' with t_prompt' the prompt's marginal time inside shared passes. The mean TTFT is the
+    prompt and one running step, times 1 + 0.27 ln B for the prompts that come together. Above the memory cap the rest queues for
+    a slot: (c/cap - 1) service times. requests/s = B / service time (Little).
+    """
+    layout = layout or Layout()
+    in_flight = np.maximum(np.minimum(concurrency, np.maximum(cap, 1.0)), 1.0)
+    outputs = np.maximum(load.output_tokens, 1.0)
+    step = decode_step_s(cost, device, efficiency, batch=in_flight, context_tokens=load.mean_context, layout=layout)
+    alone = prefill_s(cost, device, efficiency, tokens=load.computed_tokens, depth=load.cached_tokens, layout=layout)
+    shared = marginal_prompt_s(cost, device, efficiency, load, layout)
+    if static_batch:
+        first = alone + (in_flight - 1.0) * shared
+        service = first + (outputs - 1.0) * step
+        wait: Numbers = first - alone
+    else:
+        service = alone + (outputs - 1.0) * step + (in_flight - 1.0) * shared
+        first = np.minimum((alone + step * (in_flight > 1.0)) * (1.0 + QUEUE_GROWTH * np.log(in_flight)), 0.9 * service + 0.1 * alone)
+        wait = first - alone
+    service = service * efficiency.serving_factor
+    first = first * efficiency.serving_factor
+    tpot = np.where(outputs > 1.0, (service - first) / np.maximum(outputs - 1.0, 1.0), step)
+    slot_wait = np.maximum(concurrency / np.maximum(cap, 1.0) - 1.0, 0.0) * service
+    return Steady(
+        in_flight=in_flight,
+        ttft_s=first + slot_wait,
+        tpot_s=tpot,
+        requests_per_s=in_flight / service,
+        prompt_s=alone,
+        wait_s=wait + slot_wait,
+        step_s=step,
+    )
+
+
+def open_loop(
+    cost: Footprint,
+    device: Rates,
+    efficiency: Efficiency,
+    load: RequestSize,
+    *,
+    rate_per_s: float,
+    cap: float,
+    layout: Layout | None = None,
+) -> Steady:
+    """Poisson arrivals at a rate: the smallest B with B / latency(B) = rate; at the cap the server is saturated.
+
+    Prompts take rate x t_prompt of the time, so t_token = t_step(B) / (1 - rate t_prompt). A prompt waits as in M/D/1:
+    rate s^2 / (2 (1 - rho)), and a request for a slot as in M/M/k with k = cap (Sakasegawa's approximation).
+    """
+    layout = layout or Layout()
+    outputs = max(float(load.output_tokens), 1.0)
+    alone = float(prefill_s(cost, device, efficiency, tokens=load.computed_tokens, depth=load.cached_tokens, layout=layout))
+    alone *= efficiency.serving_factor
+    shared = float(marginal_prompt_s(cost, device, efficiency, load, layout)) * efficiency.serving_factor
+    busy = rate_per_s * shared
+    saturated = closed_loop(cost, device, efficiency, load, concurrency=max(cap, 1.0), cap=cap, layout=layout)
+    if busy >= 0.98 or rate_per_s >= float(saturated.requests_per_s):
+        return replace(saturated, ttft_s=saturated.ttft_s, wait_s=saturated.wait_s)
+
+    def tpot(batch: float) -> float:
+        step = float(decode_step_s(cost, device, efficiency, batch=max(batch, 1.0), context_tokens=load.mean_context, layout=layout))
+        return step * efficiency.serving_factor / (1.0 - busy)
+
+    low, high = 0.0, max(cap, 1.0)
+    for _ in range(40):  # in flight = rate x latency has one root below the knee: latency grows slower than the batch there
+        middle = (low + high) / 2.0
+        if rate_per_s * (alone + (outputs - 1.0) * tpot(middle)) > middle:
+            low = middle
+        else:
+            high = middle
+    per_token = tpot(high)
+    service = alone + (outputs - 1.0) * per_token
+    prompt_wait = rate_per_s * shared * max(alone, shared) / (2.0 * (1.0 - busy))
+    slots = max(cap, 1.0)
+    used = min(rate_per_s * service / slots, 0.999)
+    slot_wait = used ** ((2.0 * (slots + 1.0)) ** 0.5 - 1.0) / (slots * (1.0 - used)) * service
+    running_step = per_token / 2.0 * min(1.0, high)
+    wait = prompt_wait + slot_wait + running_step
+    return Steady(
+        in_flight=high,
+        ttft_s=alone + wait,
+        tpot_s=per_token,
+        requests_per_s=rate_per_s,
+        prompt_s=alone,
+        wait_s=wait,
+        step_s=per_token * (1.0 - busy),
+    )
+
+
+def marginal_prompt_s(cost: Footprint, device: Rates, efficiency: Efficiency, load: RequestSize, layout: Layout) -> Numbers:
+    """What one more prompt adds to a busy server: its work, and its part of the passes it shares with other prompts."""
+    passes = load.computed_tokens / efficiency.prefill_chunk
+    work = prefill_work_s(
+        cost,
+        device,
+        efficiency,
+        tokens=load.computed_tokens,
+        sequences=1.0,
+        depth=load.cached_tokens,
+        layout=layout,
+        passes=passes,
+    )
+    fixed = passes * (cost.layers * efficiency.prefill_layer_s + efficiency.step_s)
+    return (work + fixed) * efficiency.prefill_factor / layout.pipeline_parallel
+
+
+def sequence_cap(cost: Footprint, server: Server, efficiency: Efficiency, load: RequestSize, layout: Layout) -> float:
+    """Sequences in flight in one copy: what memory holds at the mean context, at most the engine's limit; 0 if the weights do not fit."""
+    devices = float(layout.devices)
+    memory = usable_bytes(Server(accelerator=server.accelerator, gpus=max(1, round(devices))), efficiency.memory_share)
+    context = float(np.ceil(np.asarray(load.mean_context) / CACHE_BLOCK_TOKENS) * CACHE_BLOCK_TOKENS)
+    per_sequence = cost.sequence_kv_bytes(context) * kv_copies(cost, layout.tensor_parallel)
+    return float(
+        np.clip(float(sequences_that_fit(cost, memory, activation_bytes(cost, devices), per_sequence)), 0.0, efficiency.max_sequences)
+    )
+
+
+def best_layout(cost: Footprint, server: Server, device: Rates, efficiency: Efficiency, load: RequestSize) -> tuple[Layout, int]:
+    """The TP x PP x copies split of the server's devices with the most requests per second at saturation."""
+    best: tuple[float, Layout, int] | None = None
+    for layout, copies in candidates:
+        cap = sequence_cap(cost, server, efficiency, load, layout)
+        if cap < 1.0:
+            continue
+        rate = copies * float(closed_loop(cost, device, efficiency, load, concurrency=cap, cap=cap, layout=layout).requests_per_s)
+        if best is None or rate > best[0] * 1.001:
+            best = (rate, layout, copies)
+    return None if best is None else (best[1], best[2])
+
+
+def layouts(gpus: int) -> tuple[tuple[Layout, int], ...]:
+    """Every TP x PP x copies with that many devices; tensor parallelism in powers of two up to 16."""
+    found = []
+    for tensor in (size for size in (1, 2, 4, 8, 16) if gpus % size == 0):
+        for pipeline in (size for size in range(1, gpus // tensor + 1) if (gpus // tensor) % size == 0):
+            found.append((Layout(tensor_parallel=float(tensor), pipeline_parallel=float(pipeline)), gpus // tensor // pipeline))
+    return tuple(found)
+
+
+def layout_name(layout: Layout, copies: int) -> str:
+    """'TP4', 'TP2 PP2', '8 x TP1'."""
+    name = f"TP{float(layout.tensor_parallel):.0f}" + (
+        f" PP{float(layout.pipeline_parallel):.0f}" if layout.pipeline_parallel != 1.0 else ""
+    )
+    return f"{copies} x {name}" if copies > 1 else name
+
+
+# --- parts -----------------------------------------------------------------------------------------------------------
+
+
+def _point(state: Steady, count: int, copies: int, load: RequestSize, interval: Interval) -> Throughput:
+    requests = float(state.requests_per_s) * copies
+    output = requests * float(load.output_tokens)
+    ttft, wait = float(state.ttft_s), float(state.wait_s)
+    return Throughput(
+        concurrency=count * copies,
+        ttft_ms=ttft * MS_PER_S,
+        tpot_ms=float(state.tpot_s) * MS_PER_S,
+        ttft_p95_ms=(ttft - wait + TTFT_TAIL * wait) * MS_PER_S,
+        tpot_p95_ms=float(state.tpot_s) * TPOT_TAIL * MS_PER_S,
+        input_tokens_per_s=requests * float(load.input_tokens),
+        output_tokens_per_s=output,
+        requests_per_s=requests,
+        low80=output * interval.low,
+        high80=output * interval.high,
+    )
+
+
+def _counts(cap: int) -> list[int]:
+    counts = [2**power for power in range(cap.bit_length()) if 2**power <= cap]
+    return counts if counts[-1] == cap else [*counts, cap]
+
+
+def _doubts(device: Rates, efficiency: Efficiency, engine: str) -> list[str]:
+    doubts = [f"'{field}' is not on the sheet, a typical value is used" for field in device.assumed]
+    if not efficiency.fitted and efficiency.basis is not Basis.CALIBRATED:
+        doubts.append(f"no measured rows of {engine} on this kind of memory: engine parameters are priors")
+    return doubts
