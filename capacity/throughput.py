@@ -325,8 +325,23 @@ def sequence_cap(cost: Footprint, server: Server, efficiency: Efficiency, load: 
     )
 
 
-def best_layout(cost: Footprint, server: Server, device: Rates, efficiency: Efficiency, load: RequestSize) -> tuple[Layout, int]:
-    """The TP x PP x copies split of the server's devices with the most requests per second at saturation."""
+def best_layout(
+    cost: Footprint, server: Server, device: Rates, efficiency: Efficiency, load: RequestSize, *, pipelines: bool = False
+) -> tuple[Layout, int]:
+    """The split of the server's devices with the most requests per second at saturation: TP x copies, and TP x PP x copies
+    where pipelines are asked for or nothing else fits (a pipeline never shortens a single answer).
+    """
+    if not pipelines:
+        plain = [(layout, copies) for layout, copies in layouts(server.gpus) if layout.pipeline_parallel == 1.0]
+        found = _best_of(plain, cost, server, device, efficiency, load)
+        if found is not None:
+            return found
+    return _best_of(layouts(server.gpus), cost, server, device, efficiency, load) or (Layout(tensor_parallel=float(server.gpus)), 1)
+
+
+def _best_of(
+    candidates: Sequence[tuple[Layout, int]], cost: Footprint, server: Server, device: Rates, efficiency: Efficiency, load: RequestSize
+) -> tuple[Layout, int] | None:
     best: tuple[float, Layout, int] | None = None
     for layout, copies in candidates:
         cap = sequence_cap(cost, server, efficiency, load, layout)
