@@ -57,7 +57,7 @@ def get_measurement(settings: Settings, measurement_id: str) -> Measurement:
         rows = opened.exec(query).all() if measurement_id else []
         if len(rows) != 1:
             what = "more than one measurement's id begins" if rows else "no measurement's id begins"
-            raise InputError(f"{what} with '{measurement_id}': list_measurements shows the ids there are")
+            raise InputError(f"{what} with '{measurement_id}': python -m probes list shows them")
         return _measurement(rows[0])
 
 

@@ -1,0 +1,320 @@
+"""python -m probes: measure llama.cpp on this machine or an endpoint, write synthetic models, show the hardware, send a result."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from capacity.models import ModelSpec, find_model, model
+from capacity.tensors import tensor_plan
+from facts import commandline
+from facts.errors import InputError
+from facts.records import validated
+from facts.settings import settings
+from facts.units import BYTES_PER_GB
+from probes import environment, llamacpp, timing
+from probes.build import build_state
+from probes.measurement import Environment, LlamaCppSettings, Measurement
+from probes.progress import Estimate, Event, Loaded, Repetition
+from probes.runner import DEFAULT_QUANTIZATION, ProbeJob, ProbeRequest, State
+from probes.store import get_measurement, list_measurements, save_measurement
+from probes.synthetic import check_room, size_lines, synthesize, synthetic_path
+from workloads.store import session
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None, help=__doc__)
+out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False, soft_wrap=True)
+INTERRUPTED = 130
+
+
+@app.command("llamacpp")
+def llamacpp_command(
+    synthetic: Annotated[str, typer.Option(help="Model of the catalogue, measured with random weights at its true shape.")] = "",
+    model_file: Annotated[Path | None, typer.Option("--model", help="A GGUF file of yours.")] = None,
+    quant: Annotated[str, typer.Option(help="Quantization of the random weights, as Q4_K_M.")] = "",
+    out_file: Annotated[
+        Path | None, typer.Option("--out", help="Where the JSON goes; default: the measurements folder of the data folder.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Default: the physical cores that may be used.")] = None,
+    seconds: Annotated[float, typer.Option(min=1, help="Time budget of the measuring, without loading.")] = 60.0,
+    depth: Annotated[list[int] | None, typer.Option(min=0, help="Tokens already in the context; may be given more than once.")] = None,
+    slots: Annotated[list[int] | None, typer.Option(min=1, help="Sequences generated at once; may be given more than once.")] = None,
+    prompt: Annotated[int, typer.Option(min=0, help="Length of the prompt test, 0 for none.")] = 512,
+    output: Annotated[int, typer.Option(min=0, help="Length of the generation test, 0 for none.")] = 128,
+    repetitions: Annotated[int, typer.Option(min=1, help="Most repetitions of a test.")] = 50,
+    kv_type: Annotated[str, typer.Option(help="f16, q8_0 or q4_0.")] = "f16",
+    flash_attention: Annotated[str, typer.Option(help="auto, on or off.")] = "auto",
+    repack: Annotated[bool, typer.Option(help="Lay weights out anew for this processor at load.")] = True,
+    mmap: Annotated[bool, typer.Option(help="Map the file instead of reading it.")] = True,
+    gpu_layers: Annotated[int, typer.Option(min=-1, help="Layers on the accelerator, -1 for all.")] = -1,
+    passive: Annotated[bool, typer.Option(help="Let idle threads sleep: slower alone, steadier beside other work.")] = False,
+    keep: Annotated[bool, typer.Option("--keep/--delete", help="Keep a synthetic model for the next probe.")] = True,
+    save: Annotated[bool, typer.Option(help="Keep the measurement in the database.")] = True,
+    wait: Annotated[bool, typer.Option(help="Wait for another probe on this machine instead of refusing.")] = False,
+) -> int:
+    """Measure prompt processing and generation of llama.cpp on this machine, and write the measurement as JSON."""
+    if bool(synthetic) == (model_file is not None):
+        raise InputError("give either --synthetic MODEL (random weights) or --model FILE.gguf" + ("" if synthetic else ", one of them"))
+    if not prompt and not output:
+        raise InputError("--prompt 0 and --output 0 leave nothing to measure: give one of them a length")
+    chosen = _settings(
+        prompt_tokens=prompt,
+        output_tokens=output,
+        depths=tuple(depth or (0,)),
+        slots=tuple(slots or (1,)),
+        threads=threads,
+        seconds=seconds,
+        repetitions=repetitions,
+        kv_type=kv_type,
+        flash_attention=flash_attention,
+        repack=repack,
+        mmap=mmap,
+        gpu_layers=gpu_layers,
+        passive_wait=passive,
+    )
+    shape = _model(synthetic) if synthetic else None
+    if model_file is not None:
+        llamacpp.check_gguf(model_file)
+    request = ProbeRequest(
+        settings=chosen, models_dir=settings().models_dir, file=model_file, model=shape, quantization=quant, keep=keep, wait=wait
+    )
+    if not llamacpp.installed():
+        raise InputError(_not_installed())
+    created = datetime.now(UTC)
+    target = _writable(out_file or _default_path(created, request))
+    if save:
+        with session(settings()):
+            pass  # a database that cannot be written is said before the measuring, not after
+    return _measure(request, created, target, save=save)
+
+
+@app.command("synthesize")
+def synthesize_command(
+    name: Annotated[str, typer.Argument(metavar="MODEL", help="Model of the catalogue.")],
+    quant: Annotated[str, typer.Option(help="Quantization, as Q4_K_M.")] = DEFAULT_QUANTIZATION,
+    plan: Annotated[bool, typer.Option("--plan", help="Only print the exact size.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    delete: Annotated[bool, typer.Option("--delete", help="Delete the file instead of writing it.")] = False,
+    folder: Annotated[Path | None, typer.Option(help="Default: the models folder of the data folder.")] = None,
+) -> None:
+    """Write a model's GGUF file with random weights at its true shape."""
+    tensors = tensor_plan(_model(name), quant)
+    for line in size_lines(tensors):
+        print(line)
+    if plan:
+        return
+    place = folder or settings().models_dir
+    path = synthetic_path(tensors, place)
+    if delete:
+        there = path.exists()
+        path.unlink(missing_ok=True)
+        print(f"{'deleted' if there else 'not there:'} {path}")
+        return
+    if not path.exists():
+        place.mkdir(parents=True, exist_ok=True)
+        check_room(tensors, place)
+        if not yes and not typer.confirm(f"write it to {path}?"):
+            raise KeyboardInterrupt
+    with _bar() as bar:
+        task = bar.add_task("writing", total=None)
+        written = synthesize(tensors, place, lambda done, total: bar.update(task, completed=done, total=total))
+    print(f"{'already there:' if written.reused else 'written:'} {written.path}")
+
+
+@app.command("hardware")
+def hardware_command(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
+    """Show what a probe records of this machine, and what is running on it now."""
+    machine = environment.read_environment(environment.contention_over())
+    if as_json:
+        print(machine.model_dump_json(indent=1))
+        return
+    for label, text in _hardware_lines(machine):
+        print(f"{label:22} {text}")
+
+
+@app.command("list")
+def list_command(limit: Annotated[int, typer.Option(min=1, help="How many.")] = 20) -> None:
+    """List the measurements in the database, newest first."""
+    found = list_measurements(settings(), limit=limit)
+    for measurement in found:
+        figures = "  ".join(f"{test.name} {test.median:.1f}" for test in measurement.tests if test.samples_tokens_per_s)
+        what = f"{measurement.model_id or measurement.model_name} {measurement.quantization}".strip()
+        print(f"{measurement.id[:12]}  {measurement.created:%Y-%m-%d %H:%M}  {measurement.status.value:8}  {what}  {figures}")
+    if not found:
+        print("no measurements yet: python -m probes llamacpp --synthetic qwen3-0.6b")
+
+
+@app.command("show")
+def show_command(which: Annotated[str, typer.Argument(metavar="FILE_OR_ID", help="A JSON file or the beginning of an id.")]) -> None:
+    """Print a measurement with its doubts, from a file or from the database."""
+    _print(_read(which))
+
+
+# ---- below: how ----
+
+
+def _measure(request: ProbeRequest, created: datetime, target: Path, *, save: bool) -> int:
+    """Run the probe with its progress on screen; what was measured is written even when it did not come to its end."""
+    with _bar() as bar:
+        task = bar.add_task("starting", total=1.0)
+        job = ProbeJob.start(request, created=created, listen=_say)
+        interrupted = False
+        while True:
+            try:
+                over = job.wait(0.2)
+                bar.update(task, completed=job.progress, description=job.message)
+                if over:
+                    break
+            except KeyboardInterrupt:
+                interrupted = True
+                job.cancel()
+    if job.result is not None:
+        _write(target, job.result)
+        _print(job.result)
+        out.print(f"written to {target}")
+        if save:
+            save_measurement(settings(), job.result)
+            out.print(f"kept in the database as {job.result.id[:12]}")
+    if job.state is State.FAILED:
+        raise InputError(job.message)
+    if interrupted:
+        err.print(job.message)
+    return INTERRUPTED if job.state is State.CANCELLED else 0
+
+
+def _say(event: Event) -> None:
+    """Events as lines where there is no screen to draw a bar on."""
+    if isinstance(event, Loaded):
+        err.print(f"loaded {event.model_name} in {event.load_s:.1f} s, {event.threads} threads")
+    elif isinstance(event, Estimate):
+        err.print(f"measuring {', '.join(event.tests)}: about {event.seconds:.0f} s")
+    elif isinstance(event, Repetition) and not err.is_terminal:
+        err.print(f"{event.name}{' (warm-up)' if event.warmup else ''}: {event.tokens_per_s:.2f} tokens/s")
+
+
+def _print(measurement: Measurement) -> None:
+    what = f"{measurement.model_name or measurement.model_id} {measurement.quantization}".strip()
+    out.print(f"{what}, {measurement.engine} ({measurement.engine_version}), {measurement.environment.cpu}, {measurement.status.value}")
+    table = Table(box=None, pad_edge=False)
+    for name in ("test", "median tokens/s", "95 % interval", "mean", "sd", "n"):
+        table.add_column(name, justify="left" if name == "test" else "right")
+    for test in measurement.tests:
+        if test.samples_tokens_per_s:
+            around = timing.median_interval(test.samples_tokens_per_s)
+            interval = f"{around.low:.2f} to {around.high:.2f}" if len(test.samples_tokens_per_s) > 1 else "-"
+            row = (test.name, f"{test.median:.2f}", interval, f"{test.mean:.2f}", f"{test.sd:.2f}", str(len(test.samples_tokens_per_s)))
+            table.add_row(*row)
+    out.print(table)
+    generation = measurement.generation_test
+    if generation is not None and measurement.weights_bytes:
+        rate = generation.median * measurement.weights_bytes / BYTES_PER_GB
+        out.print(
+            f"Weights of {measurement.weights_bytes / BYTES_PER_GB:.2f} GB x {generation.median:.2f} tokens/s = {rate:.1f} GB/s from memory."
+        )
+    out.print(measurement.supports)
+    for doubt in measurement.doubts:
+        out.print(f"doubt: {doubt}")
+    if measurement.verdict_doubts:
+        out.print("A verdict will not rest on it without an explicit yes.")
+
+
+def _model(text: str) -> ModelSpec:
+    return find_model(text) or model(text)
+
+
+def _settings(**chosen: object) -> LlamaCppSettings:
+    return validated(LlamaCppSettings, chosen, "llamacpp")
+
+
+def _not_installed() -> str:
+    state = build_state()
+    if state.running:
+        return f"llama-cpp-python is being built: {state.message} Wait for it, the Measure page shows how far it is"
+    why = f" {state.message} {state.remedy}" if state.message else ""
+    return f"llama-cpp-python is not installed.{why} Install it with: {llamacpp.REMEDY}"
+
+
+def _default_path(created: datetime, request: ProbeRequest) -> Path:
+    name = (
+        request.file.stem if request.file else f"{request.model.id if request.model else ''}-{request.quantization or DEFAULT_QUANTIZATION}"
+    )
+    return settings().data_dir / "measurements" / f"{created:%Y%m%dT%H%M%SZ}-{name}.json"
+
+
+def _writable(path: Path) -> Path:
+    """The path, once it is known that a file can be written there."""
+    if path.is_dir():
+        raise InputError(f"{path} is a folder: --out wants the path of a file")
+    there = path.exists()
+    try:
+        if path.is_relative_to(settings().data_dir):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8"):
+            pass
+        if not there:
+            path.unlink()
+    except OSError as error:
+        raise InputError(f"{path} cannot be written ({error.strerror}): give --out a path that you may write") from None
+    return path
+
+
+def _write(path: Path, measurement: Measurement) -> None:
+    partial = path.with_name(path.name + ".part")
+    try:
+        partial.write_text(measurement.to_json(), encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        print(measurement.to_json())
+        raise InputError(f"{path} could not be written ({error.strerror}): the measurement stands above") from None
+
+
+def _read(which: str) -> Measurement:
+    path = Path(which)
+    if path.suffix == ".json" or path.is_file():
+        try:
+            return Measurement.from_json(path.read_bytes(), which)
+        except OSError as error:
+            raise InputError(f"{which} cannot be read: {error.strerror}") from None
+    return get_measurement(settings(), which)
+
+
+def _hardware_lines(machine: Environment) -> list[tuple[str, str]]:
+    cores = f"{machine.physical_cores} physical, {machine.logical_cores} logical, {machine.usable_cores:g} usable"
+    memory = f"{machine.memory_bytes / BYTES_PER_GB:.1f} GB, {machine.memory_available_bytes / BYTES_PER_GB:.1f} GB available"
+    gpus = "; ".join(f"{gpu.name}, {gpu.memory_bytes / BYTES_PER_GB:.0f} GB, driver {gpu.driver}" for gpu in machine.gpus)
+    lines = [
+        ("processor", machine.cpu + (" (virtual machine)" if machine.virtual_machine else "")),
+        ("instructions", " ".join(machine.cpu_flags) or "not known"),
+        ("cores", f"{cores}, {machine.sockets_numa} NUMA"),
+        ("quota", f"{machine.quota_cores:g} processors" if machine.quota_cores else "none"),
+        ("memory", memory),
+        ("memory limit", f"{machine.memory_limit_bytes / BYTES_PER_GB:.1f} GB" if machine.memory_limit_bytes else "none"),
+        ("accelerators", gpus or "none"),
+        ("system", f"{machine.os}, Python {machine.python}"),
+        ("probe threads", str(environment.default_threads())),
+        ("llama-cpp-python", build_state().version or "not installed"),
+    ]
+    if machine.before is not None:
+        lines.append(("now", f"{machine.before.idle_share:.0%} idle, {machine.before.steal_share:.1%} stolen"))
+    return lines
+
+
+def _bar() -> Progress:
+    return Progress(
+        BarColumn(bar_width=30),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}", markup=False),
+        console=err,
+        disable=not err.is_terminal,
+        transient=True,
+    )
+
+
+if __name__ == "__main__":
+    commandline.run(app)
