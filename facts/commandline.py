@@ -4,32 +4,36 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from facts.errors import InputError
+
+CANCELLED = 130
+"""What shells give a command that Ctrl-C ended."""
 
 
 def run(command: Callable[..., Any]) -> None:
     """Call a typer app; wrong input becomes one line and exit code 2, never a traceback or a box."""
     try:
-        sys.exit(command(standalone_mode=False) or 0)
+        code = command(standalone_mode=False) or 0
     except InputError as error:
         _fail(str(error))
     except KeyboardInterrupt:
-        sys.stderr.write("cancelled\n")
-        sys.exit(130)
+        code = CANCELLED
     except BrokenPipeError:
         sys.exit(141)
     except Exception as error:  # click's own usage errors, whichever copy of click typer brings
         message = getattr(error, "format_message", None)
-        if message is None:
-            if type(error).__name__ == "Abort":
-                sys.stderr.write("cancelled\n")
-                sys.exit(130)
+        if message is not None:
+            _fail(message())
+        if type(error).__name__ != "Abort":
             raise
-        _fail(message())
+        code = CANCELLED
+    if code == CANCELLED:
+        sys.stderr.write("cancelled\n")
+    sys.exit(code)
 
 
-def _fail(message: str) -> None:
+def _fail(message: str) -> NoReturn:
     sys.stderr.write("error: " + " ".join(message.split()) + "\n")
     sys.exit(2)

@@ -174,8 +174,9 @@ def _make_file(path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     except OSError as error:
+        why = f"{path.parent} is a file" if isinstance(error, FileExistsError) else error.strerror
         raise InputError(
-            f"the database {path} cannot be created ({error.strerror}): set DATABASE_URL or RIGHTSIZE_DATA_DIR to a place you may write"
+            f"the database {path} cannot be created ({why}): set DATABASE_URL or RIGHTSIZE_DATA_DIR to a place you may write"
         ) from None
 
 

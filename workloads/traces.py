@@ -38,13 +38,14 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def summarize(path: Path) -> TraceSummary:
     """Everything that a plan needs from a request log; rows that cannot be read are counted and shown, never guessed."""
-    log = _open(path)
+    compression = _compression(path)
     try:
         with _database() as database:
+            log = _look(database, path, compression)
             broken = _load_csv(database, log) if log.kind is _Kind.CSV else _load_json_lines(database, log)
             return _summary(database, log, broken)
     except duckdb.Error as error:
-        raise InputError(f"{path} cannot be read: {_first_line(error)}") from None
+        raise InputError(f"{path} cannot be read as CSV or JSON lines: {_first_line(error)}") from None
 
 
 # ---- the file ----
@@ -87,42 +88,29 @@ class _Broken:
     examples: tuple[BrokenRow, ...]
 
 
-def _open(path: Path) -> _Log:
-    """Look at the beginning of a file: how it is packed, what kind it is, which columns it has."""
-    compression = _compression(path)
-    try:
-        with _database() as database:
-            row = database.execute(
-                f"SELECT line FROM {_lines(compression)} WHERE trim(line) <> '' LIMIT 1",  # noqa: S608 - fixed text
-                [str(path)],
-            ).fetchone()
-    except duckdb.Error as error:
-        raise InputError(f"{path} cannot be read as CSV or JSON lines: {_first_line(error)}") from None
+def _look(database: duckdb.DuckDBPyConnection, path: Path, compression: str) -> _Log:
+    """Look at the beginning of a file: what kind it is, which columns it has."""
+    row = database.execute(
+        f"SELECT line FROM {_lines(compression)} WHERE trim(line) <> '' LIMIT 1",  # noqa: S608 - fixed text
+        [str(path)],
+    ).fetchone()
     if row is None:
         raise InputError(f"{path} has no line of UTF-8 text: a request log has a header and a row per request")
     first = str(row[0])
-    if "\0" in first:
-        raise InputError(f"{path} is no text in UTF-8, so neither CSV nor JSON lines: save it as UTF-8")
     if first.lstrip().startswith("{"):
-        columns = _keys(first, path)
-        return _Log(
-            path=path,
-            compression=compression,
-            kind=_Kind.JSON_LINES,
-            delimiter="",
-            columns=columns,
-            format=fitting_format(columns, str(path)),
-        )
-    delimiter = max(",;\t|", key=first.count)
-    columns = tuple(column.strip() for column in next(csv.reader([first], delimiter=delimiter)))
-    return _Log(
-        path=path,
-        compression=compression,
-        kind=_Kind.CSV,
-        delimiter=delimiter,
-        columns=columns,
-        format=fitting_format(columns, str(path)),
-    )
+        kind, delimiter, columns = _Kind.JSON_LINES, "", _keys(first, path)
+    else:
+        kind, delimiter = _Kind.CSV, max(",;\t|", key=first.count)
+        columns = _header(first, delimiter, path)
+    known = fitting_format(columns, str(path))
+    return _Log(path=path, compression=compression, kind=kind, delimiter=delimiter, columns=columns, format=known)
+
+
+def _header(line: str, delimiter: str, path: Path) -> tuple[str, ...]:
+    try:
+        return tuple(column.strip() for column in next(csv.reader([line], delimiter=delimiter)))
+    except csv.Error as error:
+        raise InputError(f"{path} has no header that can be read ({error}): a request log begins with the names of its columns") from None
 
 
 def _compression(path: Path) -> str:
@@ -138,6 +126,8 @@ def _compression(path: Path) -> str:
         raise InputError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
     if not magic:
         raise InputError(f"{path} is empty: a request log has a header and a row per request")
+    if magic[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise InputError(f"{path} is UTF-16 text: save it as UTF-8 and give it again")
     if magic[:2] == b"\x1f\x8b":
         return "gzip"
     return "zstd" if magic == b"\x28\xb5\x2f\xfd" else "none"
