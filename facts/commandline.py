@@ -24,6 +24,9 @@ def run(command: Callable[..., Any]) -> None:
         sys.exit(141)
     except Exception as error:  # click's own usage errors, whichever copy of click typer brings
         message = getattr(error, "format_message", None)
+        if type(error).__name__ == "NoArgsIsHelpError" and message is not None:
+            sys.stdout.write(message() + "\n")
+            sys.exit(0)
         if message is not None:
             _fail(message())
         if type(error).__name__ != "Abort":

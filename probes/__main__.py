@@ -212,10 +212,9 @@ def _print(measurement: Measurement) -> None:
     out.print(table)
     generation = measurement.generation_test
     if generation is not None and measurement.weights_bytes:
-        rate = generation.median * measurement.weights_bytes / BYTES_PER_GB
-        out.print(
-            f"Weights of {measurement.weights_bytes / BYTES_PER_GB:.2f} GB x {generation.median:.2f} tokens/s = {rate:.1f} GB/s from memory."
-        )
+        weights_gb = measurement.weights_bytes / BYTES_PER_GB
+        rate = f"{weights_gb * generation.median:.1f} GB/s"
+        out.print(f"{weights_gb:.2f} GB of weights x {generation.median:.2f} tokens/s = {rate}, if every token reads them all.")
     out.print(measurement.supports)
     for doubt in measurement.doubts:
         out.print(f"doubt: {doubt}")
