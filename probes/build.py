@@ -22,6 +22,7 @@ import subprocess
 import sys
 import sysconfig
 import threading
+import time
 import tomllib
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
@@ -88,8 +89,10 @@ class BuildState(Fact):
         return self.state in {BuildPhase.BUILDING, BuildPhase.INSTALLING}
 
 
-def build_state(path: Path | None = None) -> BuildState:
+def build_state(path: Path | None = None, *, installed: str | None = None) -> BuildState:
     """How far llama-cpp-python is in this environment. What is installed counts for more than what the file says.
+
+    Without arguments it asks for both: the file that `settings()` names, the version that this environment holds ('' for none).
 
     The file is shared by every checkout of a user, the environment is not: "ready" in the file with nothing installed here is
     absent; "building" by a process that is gone is failed.
@@ -98,7 +101,8 @@ def build_state(path: Path | None = None) -> BuildState:
     alive = recorded.running and _alive(recorded)
     if alive and recorded.state is BuildPhase.INSTALLING:
         return recorded
-    installed, wanted = installed_version(), wanted_version()
+    installed = installed_version() if installed is None else installed
+    wanted = wanted_version()
     if installed and installed == wanted:
         return recorded.model_copy(
             update={"state": BuildPhase.READY, "version": installed, "message": f"{PACKAGE} {installed} is installed.", "remedy": ""}
@@ -158,6 +162,7 @@ class Build:
     folder: holds the state, its lock, the log and the wheels
     environ: the environment that pip is started with
     pip: the command that pip is
+    load: the command that loads what was built
     stop: set from outside when the build has to end
     tell: takes every new state
     """
@@ -166,6 +171,7 @@ class Build:
     folder: Path
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     pip: tuple[str, ...] = (sys.executable, "-m", "pip")
+    load: tuple[str, ...] = (sys.executable, "-c", f"import {MODULE}")
     stop: threading.Event = field(default_factory=threading.Event)
     tell: Callable[[BuildState], None] = lambda state: None
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -280,7 +286,7 @@ def _install(job: Build, wheel: Path) -> None:
 
 def _loads(job: Build) -> bool:
     try:
-        _child(job, BuildPhase.INSTALLING, (sys.executable, "-c", f"import {MODULE}"))
+        _child(job, BuildPhase.INSTALLING, job.load)
     except BuildFailed:
         return False
     return True
@@ -291,7 +297,7 @@ def _installed_from(job: Build) -> bool:
     if installed_version() != job.version:
         return False
     origin = json.loads(importlib.metadata.distribution(PACKAGE).read_text("direct_url.json") or "{}").get("url", "")
-    return "/wheels/" not in origin or job.wheel_folder.name in origin
+    return not origin.startswith(job.wheel_folder.parent.as_uri()) or origin.startswith(job.wheel_folder.as_uri())
 
 
 # The file
@@ -333,7 +339,7 @@ def _alive(state: BuildState) -> bool:
     try:
         process = psutil.Process(state.pid)
         clock_slack_s = 60
-        return bool(process.status() != psutil.STATUS_ZOMBIE and process.create_time() < state.started.timestamp() + clock_slack_s)
+        return _runs(process) and bool(process.create_time() < state.started.timestamp() + clock_slack_s)
     except psutil.Error:
         return False
 
@@ -424,8 +430,24 @@ def _end(child: subprocess.Popen[bytes]) -> None:
                 end(process)
             except psutil.NoSuchProcess:
                 continue
-        _, family = psutil.wait_procs(family, timeout=3)
+        family = _still_there_after(family, seconds=3)
     child.wait()
+
+
+def _still_there_after(family: list[psutil.Process], *, seconds: float) -> list[psutil.Process]:
+    for _ in range(int(seconds / 0.05)):
+        family = [process for process in family if _runs(process)]
+        if not family:
+            break
+        time.sleep(0.05)
+    return family
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 # Beside a dashboard
