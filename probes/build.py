@@ -394,7 +394,7 @@ def _child(job: Build, phase: BuildPhase, command: tuple[str, ...]) -> None:
         if job.stop.is_set():
             _end(child)
             raise Stopped
-        told = compiled_so_far(job.log) if phase is BuildPhase.BUILDING else told
+        told = (phase is BuildPhase.BUILDING and compiled_so_far(job.log)) or told
         _write(job, phase, told or ("Fetching the source." if phase is BuildPhase.BUILDING else "Installing the wheel."))
     if exit_code < 0:
         with job.log.open("a", encoding="utf-8") as log_text:
