@@ -1,0 +1,249 @@
+"""Cases to predictions: the batch door over the same formulas as the serving curve."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from math import log
+from pathlib import Path
+
+import numpy as np
+
+from capacity.calibration import NO_PROBE, Probe, probes_of
+from capacity.cases import RATES, Case, case_of, read_rows
+from capacity.intervals import interval_class, interval_for
+from capacity.roofline import Efficiency, Layout, Rates, decode_step_s, efficiency_for, prefill_s, rates
+from capacity.throughput import RequestSize, Steady, best_layout, closed_loop, open_loop, sequence_cap
+from facts.errors import InputError
+from facts.records import Basis
+from facts.units import MS_PER_S
+
+ADDED_COLUMNS = ("predicted", "low80", "high80", "basis", "refused_because", "doubts")
+TPOT_QUANTILES = {"mean": 1.0, "p50": 0.99, "p90": 1.12, "p95": 1.18, "p99": 1.3}
+"""Quantiles of a request's time per token over its mean: averaged over the whole answer, so narrow."""
+WAIT_QUANTILES = {"mean": 1.0, "p50": log(2.0), "p90": log(10.0), "p95": log(20.0), "p99": log(100.0)}
+"""Quantiles of an exponential wait over its mean: 0.69, 2.3, 3.0, 4.6."""
+UNKNOWN_MEMORY_SEQUENCES = 256.0
+"""Sequences in flight at saturation where the device's memory is not known: the usual engine limit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """The answer to one row.
+
+    predicted: in the metric's unit, or None when refused
+    low80: lower end of the 80 % interval
+    high80: upper end
+    basis: estimated, calibrated, or assumed where shape or device are typical ones
+    refused_because: the missing fact, or None
+    doubts: what makes it uncertain
+    """
+
+    predicted: float | None
+    low80: float | None
+    high80: float | None
+    basis: Basis
+    refused_because: str | None
+    doubts: tuple[str, ...] = ()
+
+
+def estimate_file(rows_path: Path, out_path: Path, probe_path: Path | None = None) -> tuple[int, int, tuple[str, ...]]:
+    """Predictions for every row of a file; (rows, refused, what the probe rows contradicted)."""
+    names, rows = read_rows(rows_path)
+    probe = NO_PROBE
+    if probe_path is not None:
+        probe_names, probe_rows = read_rows(probe_path)
+        if "value" not in probe_names:
+            raise InputError(f"{probe_path}: column 'value' is missing; probe rows carry what was measured")
+        probe = probes_of(probe_rows, measured_case, predict)
+    predictions = [estimate_row(row, probe) for row in rows]
+    kept = [name for name in names if name not in ADDED_COLUMNS]
+    try:
+        with out_path.open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.writer(stream)
+            writer.writerow([*kept, *ADDED_COLUMNS])
+            writer.writerows(
+                [*(row.get(name, "") for name in kept), *_cells(answer)] for row, answer in zip(rows, predictions, strict=True)
+            )
+    except OSError as error:
+        raise InputError(f"{out_path} cannot be written: {error.strerror}") from None
+    return len(rows), sum(answer.predicted is None for answer in predictions), probe.contradictions
+
+
+def estimate_row(row: Mapping[str, str], probe: Probe = NO_PROBE) -> Prediction:
+    """One row's answer, or the refusal that names the missing fact."""
+    try:
+        case = case_of(row)
+        efficiency, probed = probe.applied(parameters_of(case), case)
+        value, doubts = predict(case, efficiency)
+    except InputError as error:
+        return Prediction(predicted=None, low80=None, high80=None, basis=Basis.ASSUMED, refused_because=str(error))
+    interval = interval_for(class_of(case, efficiency, probed=probed))
+    is_rate = case.metric in RATES
+    low, high = (value * interval.low, value * interval.high) if is_rate else (value / interval.high, value / interval.low)
+    known = case.model_known and case.device_known
+    basis = Basis.CALIBRATED if probed else (Basis.ESTIMATED if known else Basis.ASSUMED)
+    return Prediction(
+        predicted=value,
+        low80=low,
+        high80=high,
+        basis=basis,
+        refused_because=None,
+        doubts=(*case.doubts, *doubts, *probe.doubts_of(case)),
+    )
+
+
+def parameters_of(case: Case) -> Efficiency:
+    """The engine's parameters with the limits that the row states."""
+    return _limited(efficiency_for(case.engine, case.server.accelerator), case.max_sequences, case.batched_tokens)
+
+
+def phase_of(case: Case) -> str:
+    """The class of figure: decode and prefill alone, serving, open, ttft, tpot."""
+    if case.metric == "prefill_tok_s":
+        return "prefill"
+    if case.metric == "ttft_ms":
+        return "prefill" if case.mode == "closed" and case.concurrency <= 1 else "ttft"
+    if case.mode == "open":
+        return "open"
+    if case.mode == "closed" and case.concurrency <= 1:
+        return "decode"
+    return "tpot" if case.metric in {"tpot_ms", "itl_ms", "decode_tok_s"} else "serving"
+
+
+def class_of(case: Case, efficiency: Efficiency, *, probed: bool) -> str:
+    """The interval class of a case."""
+    name = interval_class(case.cost, case.server, efficiency, phase_of(case), stated_device=not case.device_known)
+    parts = name.split(".")
+    parts[1] = "probed" if probed else ("fitted" if parts[1] == "probed" else parts[1])
+    return ".".join(parts)
+
+
+def measured_case(row: Mapping[str, str]) -> tuple[Case, float]:
+    """A row that carries a value, as case and value."""
+    try:
+        value = float(row.get("value", ""))
+    except ValueError:
+        raise InputError(f"value '{row.get('value', '')}' is not a number") from None
+    if value <= 0:
+        raise InputError(f"value {value:g} is not a measurement")
+    return case_of(row), value
+
+
+def predict(case: Case, efficiency: Efficiency) -> tuple[float, tuple[str, ...]]:
+    """The figure that a case asks for, in its unit, and the doubts that came up."""
+    device = rates(case.server.accelerator, case.cost.compute)
+    doubts = [f"'{name}' is not on the sheet: a typical value is used" for name in device.assumed]
+    layout, copies = case.layout, case.copies
+    if case.metric == "prefill_tok_s":
+        count = max(case.concurrency, 1.0)
+        time = prefill_s(case.cost, device, efficiency, tokens=case.input_tokens, sequences=count, depth=case.depth, layout=layout)
+        return float(count * case.input_tokens / time), tuple(doubts)
+    if _is_plain_decode(case):
+        return _decode_rate(case, device, efficiency, layout), tuple(doubts)
+    load = RequestSize(
+        input_tokens=max(case.input_tokens, 1.0) + case.depth, output_tokens=max(case.output_tokens, 1.0), cached_tokens=case.depth
+    )
+    cap, more = _cap(case, efficiency, load, layout)
+    doubts += more
+    if case.mode == "offline":
+        layout, copies = best_layout(case.cost, case.server, device, efficiency, load, pipelines=True)
+        cap, _ = _cap(case, efficiency, load, layout)
+    if case.mode == "open":
+        state = open_loop(case.cost, device, efficiency, load, rate_per_s=case.rate_per_s / copies, cap=max(cap, 1.0), layout=layout)
+    else:
+        in_flight = cap if case.mode in {"max", "offline"} else case.concurrency / copies
+        if in_flight > cap:
+            doubts.append(f"{case.concurrency:.0f} in flight, memory and engine hold {cap * copies:.0f}: the rest queues")
+        state = closed_loop(
+            case.cost,
+            device,
+            efficiency,
+            load,
+            concurrency=max(in_flight, 1.0),
+            cap=max(cap, 1.0),
+            layout=layout,
+            static_batch=case.static_batch,
+        )
+    return _figure(case, state, copies), tuple(doubts)
+
+
+# --- parts -----------------------------------------------------------------------------------------------------------
+
+
+def _is_plain_decode(case: Case) -> bool:
+    """Generation alone: no prompt in the test, or a local engine's batched run, or one sequence's rate."""
+    if case.metric == "decode_tok_s":
+        return case.mode == "closed" and (case.input_tokens <= 0 or case.concurrency <= 1 or case.engine in {"llama.cpp", "mlx"})
+    return case.metric in {"tpot_ms", "itl_ms", "output_tok_s_total"} and case.input_tokens <= 0 and case.mode == "closed"
+
+
+def _decode_rate(case: Case, device: Rates, efficiency: Efficiency, layout: Layout) -> float:
+    batch = max(case.concurrency, 1.0)
+    context = case.depth + max(case.input_tokens, 0.0) + case.output_tokens / 2.0
+    step = float(decode_step_s(case.cost, device, efficiency, batch=batch, context_tokens=context, layout=layout))
+    if case.metric in {"tpot_ms", "itl_ms"}:
+        return step * MS_PER_S * TPOT_QUANTILES[case.statistic]
+    return (1.0 if case.per_user else batch) / step
+
+
+def _cap(case: Case, efficiency: Efficiency, load: RequestSize, layout: Layout) -> tuple[float, list[str]]:
+    if case.server.accelerator.memory_gb is None:
+        return min(UNKNOWN_MEMORY_SEQUENCES, float(efficiency.max_sequences)), [
+            "the device's memory is not known: a usual engine limit is taken"
+        ]
+    cap = sequence_cap(case.cost, case.server, efficiency, load, layout)
+    if cap < 1.0:
+        return 1.0, ["the cache of one request hardly fits: the engine was given more memory than it takes by default, or offloads"]
+    return cap, []
+
+
+def _figure(case: Case, state: Steady, copies: int) -> float:
+    requests = float(state.requests_per_s) * copies
+    ttft, tpot = float(state.ttft_s), float(state.tpot_s)
+    if case.mode == "open":
+        latency = ttft + (case.output_tokens - 1.0) * tpot
+        requests = min(requests, case.prompts / (case.prompts / case.rate_per_s + latency))
+    if case.metric == "output_tok_s_total":
+        return requests * max(case.output_tokens, 1.0)
+    if case.metric == "total_tok_s":
+        return requests * (case.input_tokens + max(case.output_tokens, 1.0))
+    if case.metric == "decode_tok_s":
+        return (1.0 if case.per_user else float(state.in_flight) * copies) / tpot
+    return _time_ms(case, state)
+
+
+def _time_ms(case: Case, state: Steady) -> float:
+    wait = float(state.wait_s)
+    ttft = float(state.ttft_s) - wait + wait * WAIT_QUANTILES[case.statistic]
+    tpot = float(state.tpot_s) * TPOT_QUANTILES[case.statistic]
+    if case.metric == "ttft_ms":
+        return ttft * MS_PER_S
+    if case.metric == "tpot_ms":
+        return tpot * MS_PER_S
+    if case.metric == "itl_ms":
+        inner = float(state.step_s) if case.statistic == "p50" else float(state.tpot_s)
+        return inner * {"p90": 1.3, "p95": 1.8, "p99": 3.0}.get(case.statistic, 1.0) * MS_PER_S
+    return (ttft + max(case.output_tokens - 1.0, 0.0) * tpot) * MS_PER_S
+
+
+@lru_cache(maxsize=512)
+def _limited(efficiency: Efficiency, max_sequences: int | None, batched_tokens: int | None) -> Efficiency:
+    update: dict[str, int] = {}
+    if max_sequences:
+        update["max_sequences"] = max_sequences
+    if batched_tokens:
+        update["prefill_chunk"] = batched_tokens
+    return efficiency.model_copy(update=update) if update else efficiency
+
+
+def _cells(answer: Prediction) -> Sequence[str]:
+    numbers = ["" if number is None else f"{number:.6g}" for number in (answer.predicted, answer.low80, answer.high80)]
+    return [*numbers, answer.basis.value, answer.refused_because or "", "; ".join(answer.doubts)]
+
+
+def log_error(predicted: float, measured: float) -> float:
+    """ln(predicted / measured): 0.1 is 10 % too high."""
+    return float(np.log(predicted / measured))
