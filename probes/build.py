@@ -220,7 +220,9 @@ def build(job: Build) -> BuildState:
     try:
         with _alone(job):
             if _installed_from(job):
-                return _write(job, BuildPhase.READY, f"{PACKAGE} {job.version} is installed.")
+                ready = build_state(job.state_file)  # when and how long it was built stays as it was written
+                job.tell(ready)
+                return ready
             job.log.write_text("", encoding="utf-8")
             with _scratch(job):
                 return _build_and_install(job)
