@@ -39,7 +39,8 @@ KEPT_LOG = re.compile(
     r"offload|buffer size|repack|flash_attn|n_ctx|n_batch|n_ubatch|n_threads|type_k|model type|model params|file (type|size)|OMP|n_seq_max"
 )
 """Lines of the log that stay in the measurement: what ran where."""
-CRASH_LINE = re.compile(r"GGML_ASSERT|GGML_ABORT|terminate called|what\(\)|error|failed|unable|missing|not found", re.IGNORECASE)
+ASSERTION = re.compile(r"GGML_ASSERT|GGML_ABORT|what\(\):|error loading model:")
+CRASH_LINE = re.compile(r"terminate called|error|failed|unable|missing|not found", re.IGNORECASE)
 START_LIMIT_S = 900.0
 """Time that writing and loading may take, beside three times the measuring budget."""
 LOCK_POLL_S = 0.5
@@ -525,6 +526,9 @@ def _died(code: int, log: list[str]) -> str:
 
 
 def _crash_line(log: list[str]) -> str:
-    telling = [line for line in log if CRASH_LINE.search(line)]
-    line = (telling or [line for line in log if line.strip()] or [""])[-1]
-    return line.strip()[-300:]
+    """The line of the log that says most: an assertion, else a named error, else the last one."""
+    for pattern in (ASSERTION, CRASH_LINE):
+        for line in reversed(log):
+            if pattern.search(line):
+                return line.strip()[-300:]
+    return next((line.strip()[-300:] for line in reversed(log) if line.strip()), "")

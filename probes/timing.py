@@ -106,12 +106,13 @@ def median_interval(samples: Sequence[float], confidence: float = CONFIDENCE) ->
     n = len(ordered)
     if n < 2:
         return Interval(low=-math.inf, high=math.inf, centre=ordered[0])
-    outside, tail = 0, 0.0
+    outside, tail, ways = 0, 0, 1  # whole numbers: 2 to the power of some thousands is no float
     for rank in range((n - 1) // 2):
-        tail += math.comb(n, rank) / 2.0**n
-        if 2.0 * tail > 1.0 - confidence:
+        tail += ways
+        if 2 * tail / (1 << n) > 1.0 - confidence:
             break
         outside = rank + 1
+        ways = ways * (n - rank) // (rank + 1)
     lowest = max(0, outside - 1)
     return Interval(low=ordered[lowest], high=ordered[n - 1 - lowest], centre=median(ordered))
 

@@ -1,0 +1,167 @@
+import json
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from facts.errors import InputError
+from probes.doubts import with_doubts
+from probes.measurement import (
+    Contention,
+    EndpointSettings,
+    Environment,
+    LevelResult,
+    LlamaCppSettings,
+    Measurement,
+    RequestTiming,
+    Status,
+    TestResult,
+    content_hash,
+)
+
+CREATED = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+
+
+def generation(*samples, **changes):
+    return TestResult(**({"name": "tg128", "n_prompt": 0, "n_gen": 128, "samples_tokens_per_s": samples} | changes))
+
+
+def measured(*tests, **changes):
+    return Measurement(
+        **(
+            {
+                "kind": "llamacpp",
+                "created": CREATED,
+                "status": Status.COMPLETE,
+                "engine": "llama.cpp",
+                "settings": LlamaCppSettings(),
+                "environment": Environment(cpu="A processor"),
+                "tests": tests,
+            }
+            | changes
+        )
+    )
+
+
+def test_json_brings_back_an_equal_measurement():
+    measurement = with_doubts(measured(generation(40.0, 41.0, 42.5))).sealed()
+    assert Measurement.from_json(measurement.to_json()) == measurement
+    assert Measurement.from_json(measurement.to_json().encode()) == measurement
+
+
+@given(st.lists(st.floats(min_value=1e-3, max_value=1e6), min_size=1, max_size=30))
+def test_any_samples_survive_the_way_through_json(samples):
+    measurement = measured(generation(*samples)).sealed()
+    assert Measurement.from_json(measurement.to_json()) == measurement
+
+
+def test_the_id_is_the_hash_of_the_content_and_of_nothing_else():
+    first, second = measured(generation(40.0)).sealed(), measured(generation(40.0)).sealed()
+    assert first.id == second.id == content_hash(first)
+    assert measured(generation(40.1)).sealed().id != first.id
+
+
+@pytest.mark.parametrize("change", [{"engine": "vllm"}, {"doubts": []}, {"created": "2026-11-21T12:00:00Z"}])
+def test_an_edited_measurement_fails_its_hash(change):
+    measurement = measured(generation(40.0, 41.0, 60.0), doubts=("a doubt",)).sealed()
+    edited = json.loads(measurement.to_json()) | change
+    with pytest.raises(InputError, match="changed after it was written"):
+        Measurement.from_json(json.dumps(edited))
+
+
+def test_a_better_figure_with_a_new_hash_does_not_follow_from_the_samples():
+    measurement = measured(generation(40.0, 41.0)).sealed()
+    figure = measurement.derived[0].model_copy(update={"value": 400.0})
+    forged = measurement.model_copy(update={"derived": (figure, *measurement.derived[1:])})
+    forged = forged.model_copy(update={"id": content_hash(forged)})
+    with pytest.raises(InputError, match="do not follow"):
+        Measurement.from_json(forged.to_json())
+
+
+def test_a_newer_version_is_named():
+    text = measured(generation(40.0)).sealed().to_json().replace('"schema_version": 1', '"schema_version": 2')
+    with pytest.raises(InputError, match="schema_version 2, this program reads 1"):
+        Measurement.from_json(text)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"schema_version": 1}', '{"schema_version": NaN}', "[" * 100_000, b"\xff\xfe"])
+def test_what_is_no_measurement_is_one_sentence(text):
+    with pytest.raises(InputError) as error:
+        Measurement.from_json(text, "upload")
+    assert str(error.value).startswith("upload: ")
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_end_in_an_input_error(data):
+    with pytest.raises(InputError):
+        Measurement.from_json(data)
+
+
+def test_median_mean_and_sd_by_hand():
+    test = generation(10.0, 20.0, 60.0)
+    assert (test.median, test.mean) == (20.0, (10 + 20 + 60) / 3)
+    assert test.sd == pytest.approx(((20**2 + 10**2 + 30**2) / 2) ** 0.5)
+
+
+def test_every_figure_names_its_formula():
+    assert all(figure.formula and figure.unit for figure in measured(generation(10.0, 20.0, 60.0)).sealed().derived)
+
+
+def test_a_quiet_complete_run_supports_a_verdict_and_contention_forbids_it():
+    quiet = with_doubts(measured(generation(*[40.0, 40.1, 39.9, 40.2, 40.0, 39.8]))).sealed()
+    assert quiet.usable_for_verdict
+    busy = Environment(before=Contention(window_s=2.0, idle_share=0.89))
+    contended = with_doubts(measured(generation(*[40.0] * 6), environment=busy)).sealed()
+    assert not contended.usable_for_verdict
+    assert "89% idle" in contended.verdict_doubts[0]
+    idle = Environment(before=Contention(window_s=2.0, idle_share=0.90))
+    assert with_doubts(measured(generation(*[40.0] * 6), environment=idle)).sealed().usable_for_verdict
+
+
+def test_a_partial_run_is_kept_but_supports_no_verdict():
+    partial = with_doubts(measured(generation(40.0, 40.1), status=Status.PARTIAL, message="cancelled")).sealed()
+    assert not partial.usable_for_verdict
+    assert any("cancelled" in doubt for doubt in partial.doubts)
+
+
+def test_understated_builds_are_named():
+    environment = Environment(cpu_flags=("avx2", "avx512f", "avx512_vnni"))
+    doubts = with_doubts(measured(generation(40.0), environment=environment, engine_system_info="CPU : AVX2 = 1 | OPENMP = 1 | ")).doubts
+    assert any("understated build" in doubt and "AVX512, AVX512_VNNI" in doubt for doubt in doubts)
+    whole = "CPU : AVX2 = 1 | AVX512 = 1 | AVX512_VNNI = 1 | OPENMP = 1 | "
+    assert not any(
+        "understated" in text for text in with_doubts(measured(generation(40.0), environment=environment, engine_system_info=whole)).doubts
+    )
+
+
+def request(sent, first, gaps, tokens=None, **changes):
+    content = tuple(first + sum(gaps[:i]) for i in range(len(gaps) + 1))
+    values = {
+        "scheduled_s": sent,
+        "sent_s": sent,
+        "first_content_s": first,
+        "content_s": content,
+        "done_s": content[-1],
+        "output_tokens": tokens,
+    }
+    return RequestTiming(**(values | changes))
+
+
+def test_ttft_and_tpot_by_hand():
+    timing = request(1.0, 1.25, [0.1, 0.1, 0.2], tokens=5)
+    assert timing.ttft_s == pytest.approx(0.25)
+    assert timing.tpot_s == pytest.approx((0.1 + 0.1 + 0.2) / (5 - 1))
+    assert request(1.0, 1.2, []).tpot_s is None
+
+
+def test_errors_stand_in_the_denominator_and_the_window_cuts_ramp_and_drain():
+    good, bad = request(0.0, 0.5, [0.5, 0.5, 0.5], tokens=8, input_tokens=100), RequestTiming(scheduled_s=0.0, sent_s=0.0, error="HTTP 500")
+    level = LevelResult(name="c2", concurrency=2, duration_s=2.0, window_s=(0.75, 2.0), requests=(good, bad))
+    settings = EndpointSettings(url="http://127.0.0.1:1/v1", model="m")
+    measurement = measured(kind="endpoint", settings=settings, levels=(level,)).sealed()
+    values = {figure.name: figure.value for figure in measurement.derived}
+    assert values["c2.error_share"] == 1 / 2
+    assert values["c2.output_rate"] == pytest.approx(8 * 3 / 4 / 1.25)  # 3 of its 4 events lie inside the window
+    assert Measurement.from_json(measurement.to_json()) == measurement
+    assert "c2.ttft.p99" not in values  # one sample has no p99

@@ -1,0 +1,248 @@
+"""Real runs of llama.cpp on tiny models: to the end, aborted, killed, cancelled, out of time; nothing is left behind."""
+
+import os
+import random
+import signal
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+import pytest
+from gguf import GGUFWriter
+
+from capacity.tensors import gguf_metadata, tensor_plan
+from facts.errors import InputError
+from probes import lock, synthetic
+from probes.lock import ProbeBusyError, owner_of
+from probes.measurement import LlamaCppSettings, Measurement, Status
+from probes.progress import Repetition
+from probes.runner import ProbeJob, ProbeRequest, State
+from tests.probes.tiny import SHAPES, tiny, tiny_mixture
+
+NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+QUICK = LlamaCppSettings(seconds=2, prompt_tokens=64, output_tokens=8, repetitions=5, passive_wait=True, threads=1)
+LONG = QUICK.model_copy(update={"seconds": 600.0, "repetitions": 10_000, "interval_share": 1e-9})
+
+
+@pytest.fixture(autouse=True)
+def own_lock(tmp_path: Path, monkeypatch) -> Path:
+    """These tests exclude each other, not a probe that someone else runs on this machine."""
+    path = tmp_path / "lock"
+    monkeypatch.setattr(lock, "lock_path", lambda: path)
+    return path
+
+
+def request(tmp_path: Path, **changes) -> ProbeRequest:
+    values = {"settings": QUICK, "model": tiny(), "quantization": "Q4_K_M", "models_dir": tmp_path / "models", "watch_s": 0.0}
+    return ProbeRequest(**(values | changes))
+
+
+def run(tmp_path: Path, **changes) -> ProbeJob:
+    job = ProbeJob.start(request(tmp_path, **changes), created=NOW)
+    assert job.wait(60)
+    return job
+
+
+def until(condition, limit_s: float = 30.0) -> None:
+    end = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.01)
+
+
+def measuring(job: ProbeJob) -> bool:
+    return any(isinstance(event, Repetition) and not event.warmup for event in job.events)
+
+
+def nothing_left(tmp_path: Path, job: ProbeJob) -> bool:
+    children = [child for child in psutil.Process().children(recursive=True) if "probes.child" in " ".join(child.cmdline())]
+    return not children and owner_of(tmp_path / "lock") is None and not list(tmp_path.rglob("*.part*"))
+
+
+@pytest.mark.probe
+def test_a_probe_measures_both_phases_and_seals_the_result(tmp_path):
+    job = run(tmp_path)
+    assert (job.state, job.progress) == (State.DONE, 1.0), job.message
+    measurement = job.result
+    assert measurement is not None
+    assert measurement.status is Status.COMPLETE
+    assert [test.name for test in measurement.tests] == ["pp64", "tg8"]
+    assert all(test.median > 0 for test in measurement.tests)
+    assert measurement.parameters == tensor_plan(tiny(), "Q4_K_M").n_elements
+    assert measurement.model_file.synthetic
+    assert measurement.threads == 1
+    assert Measurement.from_json(measurement.to_json()) == measurement
+    assert nothing_left(tmp_path, job)
+
+
+@pytest.mark.probe
+def test_depths_and_slots_are_tests_of_their_own(tmp_path):
+    settings = QUICK.model_copy(update={"depths": (0, 100), "slots": (1, 3), "seconds": 4.0})
+    job = run(tmp_path, settings=settings, model=SHAPES["qwen3"])
+    assert job.state is State.DONE, job.message
+    assert [test.name for test in job.result.tests] == ["pp64", "tg8", "tg8x3", "pp64@d100", "tg8@d100", "tg8@d100x3"]
+
+
+@pytest.mark.probe
+@pytest.mark.parametrize("shape", ["qwen2", "qwen3moe", "mixtral", "gemma2", "gemma3", "phi3"])
+def test_every_layout_loads_and_runs(shape, tmp_path):
+    job = run(tmp_path, model=SHAPES[shape], settings=QUICK.model_copy(update={"repetitions": 1}))
+    assert job.state is State.DONE, job.message
+    assert job.result.parameters == tensor_plan(SHAPES[shape], "Q4_K_M").n_elements
+
+
+@pytest.mark.probe
+def test_a_synthetic_file_goes_when_it_is_not_to_be_kept(tmp_path):
+    run(tmp_path, keep=False, settings=QUICK.model_copy(update={"repetitions": 1}))
+    assert not list((tmp_path / "models").iterdir())
+
+
+def aborting_gguf(path: Path) -> Path:
+    """A mixture of experts whose header does not say how many: llama.cpp's loader stops the process on an assertion."""
+    writer = GGUFWriter(path, "qwen3moe")
+    for entry in gguf_metadata(tiny_mixture(), "Q4_K_M"):
+        if entry.key not in ("general.architecture", "qwen3moe.expert_count"):
+            synthetic._add(writer, entry)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+    return path
+
+
+@pytest.mark.probe
+def test_a_native_abort_is_a_message_and_the_next_probe_runs(tmp_path):
+    job = run(tmp_path, model=None, file=aborting_gguf(tmp_path / "bad.gguf"))
+    assert job.state is State.FAILED
+    assert "SIGABRT" in job.message
+    assert "n_expert" in job.message  # the assertion's own words
+    assert job.result is None
+    assert nothing_left(tmp_path, job)
+    assert run(tmp_path, settings=QUICK.model_copy(update={"repetitions": 1})).state is State.DONE
+
+
+@pytest.mark.probe
+@pytest.mark.parametrize("way", ["kill", "abort", "cancel"])
+def test_whatever_ends_the_child_keeps_every_repetition_read(way, tmp_path):
+    job = ProbeJob.start(request(tmp_path, settings=LONG), created=NOW)
+    until(lambda: measuring(job))
+    if way == "cancel":
+        job.cancel()
+    else:
+        os.kill(job._process.pid, signal.SIGKILL if way == "kill" else signal.SIGABRT)
+    assert job.wait(20)
+    assert job.state is (State.CANCELLED if way == "cancel" else State.FAILED)
+    assert {"kill": "SIGKILL", "abort": "SIGABRT", "cancel": "cancelled"}[way] in job.message
+    measured = [event for event in job.events if isinstance(event, Repetition) and not event.warmup]
+    assert job.result.status is Status.PARTIAL
+    assert sum(len(test.samples_tokens_per_s) for test in job.result.tests) == len(measured) > 0
+    assert nothing_left(tmp_path, job)
+
+
+@pytest.mark.probe
+def test_a_time_limit_ends_the_child(tmp_path):
+    job = run(tmp_path, settings=LONG, time_limit_s=4.0)
+    assert job.state is State.FAILED
+    assert "time limit of 4 s" in job.message
+    assert nothing_left(tmp_path, job)
+
+
+@pytest.mark.probe
+def test_a_cancel_while_the_model_is_written_leaves_no_file(tmp_path):
+    large = tiny(hidden=2048, ffn=8192, heads=16, kv_heads=8, head_dim=128, layers=40, vocab=32000)
+    job = ProbeJob.start(request(tmp_path, model=large, settings=LONG), created=NOW)
+    until(lambda: list(tmp_path.rglob("*.part-*")))
+    job.cancel()
+    assert job.wait(20)
+    assert job.state is State.CANCELLED
+    assert job.result is None
+    assert nothing_left(tmp_path, job)
+
+
+@pytest.mark.probe
+def test_the_child_ends_with_its_parent(tmp_path):
+    import subprocess
+    import sys
+
+    program = (
+        "import sys, time, datetime, pathlib; from probes import lock; from tests.probes.test_runner import *;"
+        "root = pathlib.Path(sys.argv[1]); lock.lock_path = lambda: root / 'lock';"
+        "job = ProbeJob.start(request(root, settings=LONG), created=NOW); until(lambda: measuring(job));"
+        "print(job._process.pid, flush=True); time.sleep(60)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE)
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    until(lambda: not psutil.pid_exists(child))
+    until(lambda: owner_of(tmp_path / "lock") is None)
+
+
+@pytest.mark.probe
+def test_a_second_probe_is_refused_or_waits_its_turn(tmp_path):
+    first = ProbeJob.start(request(tmp_path, settings=LONG), created=NOW)
+    with pytest.raises(ProbeBusyError, match="Tiny llama Q4_K_M"):
+        ProbeJob.start(request(tmp_path), created=NOW)
+    waiting = ProbeJob.start(request(tmp_path, wait=True, settings=QUICK.model_copy(update={"repetitions": 1})), created=NOW)
+    assert waiting.state is State.WAITING
+    assert "has been measuring" in waiting.message
+    first.cancel()
+    assert first.wait(20)
+    assert waiting.wait(30)
+    assert waiting.state is State.DONE
+
+
+@pytest.mark.probe
+def test_waiting_can_be_cancelled(tmp_path):
+    first = ProbeJob.start(request(tmp_path, settings=LONG), created=NOW)
+    waiting = ProbeJob.start(request(tmp_path, wait=True), created=NOW)
+    waiting.cancel()
+    assert waiting.wait(10)
+    assert waiting.state is State.CANCELLED
+    assert not first.state.over
+    first.cancel()
+    assert first.wait(20)
+
+
+@pytest.mark.probe
+def test_damaged_files_end_in_words(tmp_path):
+    whole = synthetic.synthesize(tensor_plan(tiny(), "Q4_K_M"), tmp_path).path.read_bytes()
+    rng = random.Random(3)
+    for number in range(4):
+        data = bytearray(whole)
+        for _ in range(30):
+            data[rng.randrange(24, 2000)] = rng.randrange(256)
+        path = tmp_path / f"fuzzed-{number}.gguf"
+        path.write_bytes(bytes(data[: rng.randrange(2000, len(data))]))
+        job = run(
+            tmp_path, model=None, file=path, settings=QUICK.model_copy(update={"repetitions": 1, "output_tokens": 0}), time_limit_s=30.0
+        )
+        assert job.state is State.FAILED
+        assert job.message
+        assert nothing_left(tmp_path, job)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "is not a GGUF file"),
+        (b"GGUF", "is cut off"),
+        (b"PK\x03\x04" * 20, "is not a GGUF file"),
+        (b"GGUF" + (1).to_bytes(4, "little") + bytes(16), "GGUF version 1"),
+        (b"GGUF" + (3).to_bytes(4, "little") + (10**9).to_bytes(8, "little") + bytes(8), "claims 1000000000 tensors"),
+    ],
+)
+def test_what_is_no_gguf_is_refused_before_a_child_starts(content, says, tmp_path):
+    path = tmp_path / "file.gguf"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=says):
+        ProbeJob.start(request(tmp_path, model=None, file=path), created=NOW)
+    assert owner_of(tmp_path / "lock") is None
+
+
+@pytest.mark.parametrize("path", ["missing.gguf", "."])
+def test_a_missing_file_or_a_folder_is_refused(path, tmp_path):
+    with pytest.raises(InputError, match=r"no such file|is a folder"):
+        ProbeJob.start(request(tmp_path, model=None, file=tmp_path / path), created=NOW)
