@@ -63,11 +63,6 @@ def scenario_of(document: dict[str, Any], where: str) -> Scenario:
 def scenario_to_toml(scenario: Scenario) -> str:
     """The scenario as TOML, defaults left out; `read_scenario` gives it back."""
     document = scenario.workload.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
-    if scenario.workload.tokens_per_day is not None and scenario.workload.input_share is not None:
-        document.pop("input_tokens_mean", None)
-        document.pop("output_tokens_mean", None)
-        size = scenario.workload.model_dump(mode="json", include={"input_tokens_mean", "output_tokens_mean"})
-        document.update(size)
     for name, record in (("prices", scenario.prices), ("assumptions", scenario.assumptions)):
         table = record.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
         if table:

@@ -1,0 +1,130 @@
+"""python -m selector: decide on a workload file from the command line."""
+
+from __future__ import annotations
+
+import platform
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from facts.commandline import run
+from facts.errors import InputError
+from facts.settings import settings
+from probes.measurement import Measurement
+from probes.store import list_measurements
+from selector.catalog import load_catalog
+from selector.public import dumps, to_json
+from selector.recommendation import recommend
+from selector.results import OptionResult, Recommendation
+from selector.scenarios import read_scenario
+from selector.sentences import months, percent, usd
+from selector.store import save_decision, save_scenario
+from selector.tree import load_tree
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Which model should run where, and what will it cost?")
+
+
+@app.callback()
+def _selector() -> None:
+    """Which model should run where, and what will it cost?"""
+
+
+@app.command()
+def decide(
+    workload: Annotated[Path, typer.Argument(help="TOML file with the workload, [prices] and [assumptions]")],
+    json: Annotated[bool, typer.Option("--json", help="print the decision as JSON")] = False,
+    as_of: Annotated[str, typer.Option(help="use the prices of this day, YYYY-MM-DD (default: today)")] = "",
+    tree: Annotated[str, typer.Option(help="decision tree to walk: corrected or seed-2026")] = "corrected",
+    accept_doubtful: Annotated[bool, typer.Option(help="use this machine's probe even where it doubts itself")] = False,
+    save: Annotated[bool, typer.Option("--save/--no-save", help="keep the scenario and the decision in the database")] = True,
+) -> None:
+    """Decide for one workload: the sentence, the path through the tree, and every option with its bill."""
+    now = datetime.now(tz=UTC)
+    scenario = read_scenario(workload)
+    measurements: tuple[Measurement, ...] = ()
+    if save:
+        save_scenario(settings(), scenario, created=now)
+        measurements = list_measurements(settings(), kind="llamacpp")
+    catalog = load_catalog(_day(as_of, now), scenario.prices, measurements, accept_doubtful=accept_doubtful, host=platform.node())
+    recommendation = recommend(scenario, catalog, load_tree(tree))
+    if save:
+        save_decision(settings(), recommendation, created=now)
+    if json:
+        print(dumps(to_json(recommendation)))
+    else:
+        _show(recommendation)
+
+
+def _day(text: str, now: datetime) -> date:
+    if not text:
+        return now.date()
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise InputError(f"--as-of {text!r} is no day: write it as YYYY-MM-DD") from None
+
+
+def _show(recommendation: Recommendation) -> None:
+    console = Console(highlight=False, soft_wrap=False)
+    horizon = recommendation.scenario.workload.horizon_months
+    console.print(recommendation.choice.sentence, style="bold")
+    if recommendation.choice.why_they_differ:
+        console.print(recommendation.choice.why_they_differ)
+    for alarm in recommendation.alarms:
+        console.print(f"Note: {alarm}", style="yellow")
+    console.print()
+    for step in recommendation.path:
+        console.print(f"{step.question} [dim]->[/dim] {step.answer}")
+    console.print(f"Tree: {recommendation.leaf.title}")
+    console.print()
+    table = Table(box=None, pad_edge=False)
+    for heading in ("", f"{horizon}-month total", "upfront", "payback vs API", "payback vs 70B"):
+        table.add_column(heading, justify="left" if not heading else "right")
+    for row in recommendation.table:
+        table.add_row(
+            row.label, _usd(row.total_usd), _usd(row.upfront_usd), _months(row.payback_vs_api_months), _months(row.payback_vs_70b_months)
+        )
+    console.print(table)
+    console.print()
+    options = Table(box=None, pad_edge=False)
+    for heading in ("option", "total", "expected", "good enough", "USD/Mtok", "servers", "refused because"):
+        options.add_column(heading, justify="left" if heading in ("option", "refused because") else "right")
+    for option in recommendation.options:
+        options.add_row(*_row(option))
+    console.print(options)
+    console.print()
+    console.print(recommendation.measured.sentence)
+    console.print(
+        f"Prices as of {recommendation.as_of}, method {recommendation.method_version}, inputs {recommendation.inputs_sha256[:12]}."
+    )
+
+
+def _row(option: OptionResult) -> tuple[str, ...]:
+    per_mtok = "" if option.usd_per_mtok is None else f"{option.usd_per_mtok:,.2f}"
+    servers = "" if option.plan is None else f"{option.plan.replicas} x {option.plan.server}"
+    expected = _usd(option.expected_usd) if option.feasible else ""
+    return (
+        option.title,
+        _usd(option.total_usd),
+        expected,
+        percent(option.quality.probability),
+        per_mtok,
+        servers,
+        option.refused_because or "",
+    )
+
+
+def _usd(amount: float | None) -> str:
+    return "-" if amount is None else usd(amount)
+
+
+def _months(count: float | None) -> str:
+    return "-" if count is None else months(count, 12).removeprefix("after ")
+
+
+if __name__ == "__main__":
+    run(app)

@@ -1,0 +1,38 @@
+"""What a decision looks things up in: prices as of a day, and the measurements of this machine, in one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+from pricing.prices import PriceBook, PriceOverrides
+from probes.measurement import Measurement
+
+
+@dataclass(frozen=True, kw_only=True)
+class Catalog:
+    """Everything below the decision, read once.
+
+    as_of: the day whose prices count
+    prices: API prices, rents and servers as of that day, the user's own on top
+    measurements: probes of this machine, newest first
+    accept_doubtful: use a probe for `this_machine` although it doubts itself (contention, a wide interval)
+    """
+
+    as_of: date
+    prices: PriceBook
+    measurements: tuple[Measurement, ...] = ()
+    accept_doubtful: bool = False
+
+
+def load_catalog(
+    as_of: date,
+    overrides: PriceOverrides | None = None,
+    measurements: tuple[Measurement, ...] = (),
+    *,
+    accept_doubtful: bool = False,
+    host: str | None = None,
+) -> Catalog:
+    """The catalogue of a day; no network, no clock. With `host`, only that machine's own measurements are kept."""
+    kept = tuple(found for found in measurements if host is None or found.environment.host == host)
+    return Catalog(as_of=as_of, prices=PriceBook.load(as_of, overrides), measurements=kept, accept_doubtful=accept_doubtful)

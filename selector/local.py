@@ -1,0 +1,178 @@
+"""This machine as a probe saw it: its speed for any model, from one measured one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from math import exp, log
+from typing import Final
+
+from scipy.optimize import brentq
+
+from capacity.accelerators import Accelerator, Server, accelerator
+from capacity.calibration import efficiency_from_probe
+from capacity.models import ModelSpec, model
+from capacity.roofline import Efficiency
+from capacity.throughput import ServingCurve, serving_curve
+from facts.errors import InputError
+from facts.records import Basis, Source
+from facts.units import BYTES_PER_GIB, WATTS_PER_KW
+from probes.measurement import Measurement, Status
+from selector.catalog import Catalog
+from workloads.demand import Load
+
+ENGINE: Final = "llama.cpp"
+MACHINE_KW: Final = 0.2
+"""A desktop or small server under load, without accelerators; assumed."""
+WALL_OVER_TDP: Final = 1.5
+"""Power at the wall of a workstation over its accelerators' rated power; assumed."""
+_BOUNDS: Final = (-6.0, 12.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalMachine:
+    """This machine, as measured.
+
+    title: processor or accelerator in words
+    device: a spec sheet whose bandwidth and peak reproduce the measured speeds
+    efficiency: the engine's parameters, calibrated
+    power_kw: at the wall under load
+    measurement_id: the probe behind it
+    model_id, quantization: what was probed
+    notes: what a reader should know
+    """
+
+    title: str
+    device: Accelerator
+    efficiency: Efficiency
+    power_kw: float
+    measurement_id: str
+    model_id: str
+    quantization: str
+    notes: tuple[str, ...]
+
+
+def local_machine(catalog: Catalog) -> LocalMachine | None:
+    """The machine of the newest usable llama.cpp measurement, or None; a doubtful one is used only when the catalogue accepts it."""
+    for measurement in catalog.measurements:
+        if _usable(measurement) and (measurement.usable_for_verdict or catalog.accept_doubtful):
+            return _machine(measurement)
+    return None
+
+
+def why_no_machine(catalog: Catalog) -> str:
+    """Why `local_machine` found none, and the way out."""
+    for measurement in catalog.measurements:
+        if _usable(measurement):
+            doubt = "; ".join(measurement.verdict_doubts) or "it is not complete"
+            return (
+                f"the newest probe of this machine is doubtful ({doubt}): run it again on an idle machine, or accept it on the Measure page"
+            )
+    return "this machine has not been measured; run the probe on the Measure page or `python -m probes llamacpp --synthetic qwen3-0.6b`"
+
+
+def local_curve(machine: LocalMachine, served: ModelSpec, quantization: str, load: Load) -> ServingCurve:
+    """What this machine gives with a model; 'measured' only for the probed model and one request at a time."""
+    curve = serving_curve(
+        served,
+        quantization,
+        Server(accelerator=machine.device),
+        engine=ENGINE,
+        input_tokens=load.input_tokens,
+        output_tokens=load.output_tokens,
+        efficiency=machine.efficiency,
+    )
+    if (served.id, quantization) == (machine.model_id, machine.quantization):
+        return replace(curve, points=curve.points[:1], basis=Basis.MEASURED)
+    return curve
+
+
+# ---- below: how ----
+
+
+def _usable(measurement: Measurement) -> bool:
+    tests = (measurement.prompt_test, measurement.generation_test)
+    measured = all(test is not None and test.samples_tokens_per_s for test in tests)
+    return measurement.kind == "llamacpp" and bool(measurement.model_id) and measured and measurement.status is not Status.FAILED
+
+
+@lru_cache(maxsize=64)
+def _machine(measurement: Measurement) -> LocalMachine:
+    gpu = next((gpu for gpu in measurement.environment.gpus if gpu.catalog_id), None) if measurement.gpu_offload else None
+    if gpu is not None and gpu.catalog_id is not None:
+        device = accelerator(gpu.catalog_id)
+        title, power_kw = gpu.name, WALL_OVER_TDP * (device.tdp_w or 300.0) / WATTS_PER_KW
+    else:
+        title, power_kw = measurement.environment.cpu or "this machine", MACHINE_KW
+        device = _processor(measurement, title)
+    notes = [
+        f"power at the wall {power_kw:g} kW is assumed",
+        "speed follows from the probe; more than one request at a time is extrapolated",
+    ]
+    return LocalMachine(
+        title=title,
+        device=device,
+        efficiency=_efficiency(measurement, device),
+        power_kw=power_kw,
+        measurement_id=measurement.id,
+        model_id=measurement.model_id or "",
+        quantization=measurement.quantization,
+        notes=(*notes, *(f"doubt: {doubt}" for doubt in measurement.verdict_doubts)),
+    )
+
+
+def _processor(measurement: Measurement, title: str) -> Accelerator:
+    """A spec sheet for a processor that has none: the bandwidth and peak at which the estimate meets the measurement.
+
+    Generation fixes the bandwidth, the prompt the peak; the engine's fixed times per layer stay as fitted elsewhere, so that a small
+    probed model does not make a large one look slow.
+    """
+    environment = measurement.environment
+    memory = min(environment.memory_bytes, environment.memory_limit_bytes or environment.memory_bytes)
+    source = Source(url=f"measurement {measurement.id[:12]}", checked=measurement.created.date(), note="solved from its pp and tg medians")
+    nominal = Accelerator(
+        id="this-machine",
+        name=title,
+        kind="cpu",
+        memory_kind="ddr",
+        memory_gb=max(memory, 1) / BYTES_PER_GIB,
+        mem_bw_gb_per_s=50.0,
+        fp16_tflops=1.0,
+        link_kind="none",
+        link_gb_per_s=0.0,
+        source=source,
+    )
+    bandwidth = _solved(lambda value: _efficiency(measurement, nominal.model_copy(update={"mem_bw_gb_per_s": value})).decode_factor)
+    known = nominal.model_copy(update={"mem_bw_gb_per_s": bandwidth or nominal.mem_bw_gb_per_s})
+    peak = _solved(lambda value: _efficiency(measurement, known.model_copy(update={"fp16_tflops": value})).prefill_factor)
+    return known.model_copy(update={"fp16_tflops": peak or known.fp16_tflops})
+
+
+def _solved(factor: Callable[[float], float]) -> float | None:
+    """The value at which measured over estimated time is 1, None where the fixed times alone are longer than measured."""
+    low, high = _BOUNDS
+
+    def error(log_value: float) -> float:
+        return log(factor(exp(log_value)))
+
+    if error(low) * error(high) > 0:
+        return None
+    return exp(float(brentq(error, low, high, xtol=1e-9)))
+
+
+def _efficiency(measurement: Measurement, device: Accelerator) -> Efficiency:
+    prompt, generation = measurement.prompt_test, measurement.generation_test
+    if prompt is None or generation is None or not measurement.model_id:
+        raise InputError(f"measurement {measurement.id[:12]} lacks a prompt or a generation test")
+    return efficiency_from_probe(
+        model(measurement.model_id),
+        measurement.quantization,
+        Server(accelerator=device),
+        engine=ENGINE,
+        prompt_tokens=prompt.n_prompt,
+        prompt_tokens_per_s=prompt.median,
+        generated_tokens=generation.n_gen,
+        generated_tokens_per_s=generation.median,
+        file_bytes=float(measurement.weights_bytes) if measurement.weights_bytes else None,
+    )

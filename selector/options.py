@@ -1,0 +1,170 @@
+"""Every option worth naming for a workload: one model, one placement, and how it is bought or served."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib import resources
+from typing import Self
+
+from pydantic import model_validator
+
+from facts.errors import InputError
+from facts.records import Fact, read_facts
+from selector.quality import Kind
+from selector.results import Arm, Placement
+from workloads.demand import Workload
+
+MIN_LABELS_TO_TUNE = 100
+"""Tuned small models equal prompted large ones at about 100 labels on average (Pecher et al., EMNLP 2025)."""
+
+
+class ArmFact(Fact):
+    """One entry of selector/data/arms.toml."""
+
+    id: str
+    """Begins the ids of its options."""
+    arm: Arm
+    """The kind of answer."""
+    placements: tuple[Placement, ...]
+    """Where it may run."""
+    kind: Kind
+    """Which published cases it is read with."""
+    title: str
+    """For the reader."""
+    model: str = ""
+    """Id in the model catalogue, for what is served on a server."""
+    api: str = ""
+    """provider:model of a named API."""
+    hosted_as: str = ""
+    """Model family whose hosts' prices are looked up."""
+    hosts: tuple[str, ...] = ()
+    """If given, only these hosts."""
+    quantization: str = ""
+    """How the weights are served."""
+    engine: str = ""
+    """What serves them."""
+    servers: tuple[str, ...] = ()
+    """device id:GPU count, the servers to choose from."""
+    tuned: bool = False
+    """Whether it needs training on the user's labels."""
+    training_usd_per_mtok: float | None = None
+    """The vendor's price of training tokens, where the training catalogue has none."""
+    training_source: str = ""
+    """Where that price was read."""
+    note: str = ""
+    """What a reader should know."""
+
+    @model_validator(mode="after")
+    def _has_what_its_placement_needs(self) -> Self:
+        for placement in self.placements:
+            if placement is Placement.API and not self.api:
+                raise ValueError(f"'{self.id}' is placed at an API and names none")
+            if placement is Placement.MANAGED and not self.hosted_as:
+                raise ValueError(f"'{self.id}' is managed and names no hosted_as")
+            if placement in (Placement.RENTED, Placement.OWNED) and not (self.model and self.servers and self.engine):
+                raise ValueError(f"'{self.id}' is {placement} and lacks model, servers or engine")
+        return self
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """One model, one placement, one way to serve it.
+
+    id: unique in a decision
+    title: for the reader
+    arm, placement, kind: what it is
+    model: id in the model catalogue, or the API's provider:model
+    api: provider:model, for placement api
+    hosted_as, hosts: for placement managed
+    servers: (device id, GPUs) to choose from, for placements rented and owned
+    quantization, engine: how it is served
+    tuned: needs training on the user's labels
+    baseline: today's model at its list price
+    training_usd_per_mtok: the vendor's own training price, or None
+    training_source: where that was read
+    note: what a reader should know
+    """
+
+    id: str
+    title: str
+    arm: Arm
+    placement: Placement
+    kind: Kind
+    model: str
+    api: str = ""
+    hosted_as: str = ""
+    hosts: tuple[str, ...] = ()
+    servers: tuple[tuple[str, int], ...] = ()
+    quantization: str = ""
+    engine: str = ""
+    tuned: bool = False
+    baseline: bool = False
+    training_usd_per_mtok: float | None = None
+    training_source: str = ""
+    note: str = ""
+
+
+def list_options(workload: Workload) -> tuple[Option, ...]:
+    """The baseline first, then every arm of the catalogue in each of its placements."""
+    baseline = Option(
+        id="api-" + slug(workload.baseline_model),
+        title=f"Today's API ({workload.baseline_model})",
+        arm=Arm.API,
+        placement=Placement.API,
+        kind=Kind.BASELINE,
+        model=workload.baseline_model,
+        api=workload.baseline_model,
+        baseline=True,
+    )
+    others = [_option(arm, placement) for arm in arms() for placement in arm.placements if arm.api != workload.baseline_model]
+    return (baseline, *(_untuned_without_labels(option, workload) for option in others))
+
+
+@cache
+def arms() -> tuple[ArmFact, ...]:
+    """Every arm of selector/data/arms.toml."""
+    return read_facts(resources.files("selector") / "data" / "arms.toml", "arm", ArmFact)
+
+
+def slug(text: str) -> str:
+    """Lower case, other signs as hyphens."""
+    return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-")
+
+
+def _option(arm: ArmFact, placement: Placement) -> Option:
+    suffix = "" if len(arm.placements) == 1 else f"-{placement}"
+    words = {Placement.RENTED: ", rented", Placement.OWNED: ", own servers"}.get(placement, "")
+    return Option(
+        id=arm.id + suffix,
+        title=arm.title + words,
+        arm=arm.arm,
+        placement=placement,
+        kind=arm.kind,
+        model=arm.api if placement is Placement.API else arm.model,
+        api=arm.api if placement is Placement.API else "",
+        hosted_as=arm.hosted_as,
+        hosts=arm.hosts,
+        servers=tuple(_server(text) for text in arm.servers),
+        quantization=arm.quantization,
+        engine=arm.engine,
+        tuned=arm.tuned,
+        training_usd_per_mtok=arm.training_usd_per_mtok,
+        training_source=arm.training_source,
+        note=arm.note,
+    )
+
+
+def _untuned_without_labels(option: Option, workload: Workload) -> Option:
+    """This machine runs the tuned model where there are labels to tune it, else the untuned one."""
+    if option.arm is Arm.THIS_MACHINE and workload.labelled_examples < MIN_LABELS_TO_TUNE:
+        return replace(option, kind=Kind.SMALL_UNTUNED, tuned=False)
+    return option
+
+
+def _server(text: str) -> tuple[str, int]:
+    device, _, count = text.partition(":")
+    if not count.isdigit() or int(count) < 1:
+        raise InputError(f"server '{text}' is not 'device id:GPU count'")
+    return device, int(count)

@@ -1,0 +1,328 @@
+"""recommend(): the one door. A scenario and a catalogue in, a whole decision out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facts.errors import InputError
+from facts.records import Basis
+from pricing.costs import MonthlyCosts
+from pricing.finance import npv_usd, payback_months, roi
+from selector import sentences
+from selector.alarms import alarms_of
+from selector.catalog import Catalog
+from selector.evaluation import Asked, Evaluation, evaluate
+from selector.local import local_machine
+from selector.options import list_options
+from selector.public import to_json
+from selector.quality import MARGIN_SHARE
+from selector.register import NOT_COUNTED, sources_of
+from selector.results import (
+    METHOD_VERSION,
+    Action,
+    Arm,
+    Choice,
+    Leaf,
+    Line,
+    Measured,
+    Month,
+    OptionResult,
+    Placement,
+    Recommendation,
+    TableRow,
+)
+from selector.scenarios import Scenario
+from selector.tasks import task_of
+from selector.tree import Tree, load_tree, walk
+from workloads.requirements import requirements_of
+
+ERROR_SHARE_WITHIN_MARGIN = MARGIN_SHARE / 2.0
+"""Extra wrong answers of an option that is good enough: half the margin, for want of a measurement."""
+SERVER_LINES = frozenset({"servers", "rental", "energy", "hosting", "maintenance"})
+"""The lines whose size follows from a server's measured speed."""
+
+__all__ = ["recommend", "to_json"]
+
+
+def recommend(scenario: Scenario, catalog: Catalog, tree: Tree | None = None) -> Recommendation:
+    """Walk the tree, list, gate, price and rank every option, and say what to do.
+
+    Ranked by expected cost: P x the option's total + (1 - P) x (what testing and tuning it cost + the fallback's total), plus the user's
+    own cost of wrong answers. The fallback is the baseline; where the baseline may not run, the feasible option most likely good enough.
+    """
+    tree = tree or load_tree()
+    workload = scenario.workload
+    requirements, task = requirements_of(workload), task_of(workload)
+    path, leaf = walk(tree, workload)
+    options = list_options(workload)
+    nothing = np.zeros(requirements.horizon_months)
+    asked = Asked(
+        scenario=scenario,
+        requirements=requirements,
+        task=task,
+        catalog=catalog,
+        baseline_usd=nothing,
+        machine=local_machine(catalog),
+    )
+    baseline = evaluate(options[0], asked)
+    if baseline.bill is None:
+        raise InputError(str(baseline.refused_because).removeprefix("price: "))
+    if baseline.feasible:
+        asked = replace(asked, baseline_usd=baseline.bill.costs.month_totals_usd)
+    evaluations = (baseline, *(evaluate(option, asked) for option in options[1:]))
+    fallback = baseline if baseline.feasible else _likeliest(evaluations)
+    results = tuple(_result(evaluation, baseline, fallback, asked) for evaluation in evaluations)
+    results = _against_70b(results, evaluations)
+    results = tuple(sorted(results, key=_rank))
+    results = _mark_tree_pick(results, leaf)
+    choice = _choice(results, baseline.option.id, fallback, leaf, workload.horizon_months)
+    sources = sources_of(evaluations, asked, choice.option_id)
+    return Recommendation(
+        as_of=catalog.as_of,
+        method_version=METHOD_VERSION,
+        inputs_sha256=_digest(scenario, catalog, tree, sources),
+        scenario=scenario,
+        path=path,
+        leaf=leaf,
+        choice=choice,
+        options=results,
+        table=_table(results, baseline.option.id),
+        measured=_measured(results, choice, asked),
+        alarms=alarms_of(asked, evaluations),
+        not_counted=NOT_COUNTED,
+        sources=sources,
+    )
+
+
+def expected_usd(probability: float, total_usd: float, spent_usd: float, fallback_usd: float) -> float:
+    """P x total + (1 - P) x (spent on the test + the fallback's total).
+
+    >>> expected_usd(0.8, 100.0, 10.0, 300.0)
+    142.0
+    """
+    return probability * total_usd + (1.0 - probability) * (spent_usd + fallback_usd)
+
+
+# ---- below: how ----
+
+
+def _likeliest(evaluations: Iterable[Evaluation]) -> Evaluation | None:
+    feasible = [evaluation for evaluation in evaluations if evaluation.feasible]
+    return max(feasible, key=lambda found: (found.quality.probability, -_total(found)), default=None)
+
+
+def _total(evaluation: Evaluation) -> float:
+    assert evaluation.bill is not None
+    return float(evaluation.bill.costs.total_usd)
+
+
+def _result(evaluation: Evaluation, baseline: Evaluation, fallback: Evaluation | None, asked: Asked) -> OptionResult:
+    option, bill = evaluation.option, evaluation.bill
+    bare = OptionResult(
+        id=option.id,
+        title=option.title,
+        arm=option.arm,
+        placement=option.placement,
+        model=option.model,
+        quantization=option.quantization,
+        engine=option.engine,
+        feasible=evaluation.feasible,
+        refused_because=evaluation.refused_because,
+        verdicts=evaluation.verdicts,
+        quality=evaluation.quality,
+        live_after_months=float(evaluation.live_after_months),
+        notes=tuple(note for note in (option.note,) if note),
+    )
+    if bill is None:
+        return bare
+    assert baseline.bill is not None
+    costs, base = bill.costs, baseline.bill.costs
+    flow = base - costs
+    tokens = float(asked.requirements.volume.total_tokens.sum())
+    total, spent, errors = float(costs.total_usd), _spent_usd(costs), _error_cost_usd(evaluation, asked)
+    expected: float | None = None
+    if evaluation.feasible and fallback is not None and fallback.bill is not None:
+        if evaluation.option.id == fallback.option.id:
+            expected = total + errors
+        else:
+            expected = expected_usd(evaluation.quality.probability, total + errors, spent, _total(fallback))
+    return replace(
+        bare,
+        provider=bill.provider,
+        plan=bill.plan,
+        upfront_lines=tuple(Line(name=line.name, usd=float(line.usd)) for line in costs.upfront_lines),
+        upfront_usd=float(costs.upfront_usd),
+        months=_months(costs),
+        total_usd=total,
+        expected_usd=expected,
+        spent_if_it_fails_usd=spent,
+        error_cost_usd=errors,
+        usd_per_mtok=total / (tokens / 1e6),
+        npv_usd=0.0 if option.baseline else float(npv_usd(flow, asked.scenario.assumptions.discount_rate_per_year)),
+        roi=None if option.baseline else _number(roi(base.total_usd, costs.total_usd, costs.upfront_usd)),
+        payback_months=None if option.baseline else _number(payback_months(flow)),
+        run_rate_year_usd=float(costs.run_rate_year_usd),
+        notes=(*bare.notes, *bill.notes),
+    )
+
+
+def _months(costs: MonthlyCosts) -> tuple[Month, ...]:
+    return tuple(
+        Month(
+            month=month + 1,
+            lines=tuple(Line(name=line.name, usd=float(line.usd[month])) for line in costs.lines),
+            total_usd=float(costs.month_totals_usd[month]),
+        )
+        for month in range(costs.months)
+    )
+
+
+def _spent_usd(costs: MonthlyCosts) -> float:
+    """What is gone when an option fails its test: everything upfront but what the test comes before, servers and implementation."""
+    return float(sum(float(line.usd) for line in costs.upfront_lines if line.name not in ("servers", "implementation")))
+
+
+def _error_cost_usd(evaluation: Evaluation, asked: Asked) -> float:
+    """USD per wrong case x requests once live x extra wrong answers of an option that is good enough; 0 for the baseline."""
+    usd = asked.scenario.assumptions.usd_per_wrong_case
+    if evaluation.option.baseline or usd == 0.0:
+        return 0.0
+    live = np.arange(asked.requirements.horizon_months) >= evaluation.live_after_months
+    requests: NDArray[np.float64] = asked.requirements.volume.requests * live
+    return float(requests.sum() * ERROR_SHARE_WITHIN_MARGIN * usd)
+
+
+def _against_70b(results: tuple[OptionResult, ...], evaluations: tuple[Evaluation, ...]) -> tuple[OptionResult, ...]:
+    """Every option's payback against the cheapest self-hosted 70B, feasible ones first."""
+    bills = {evaluation.option.id: evaluation.bill for evaluation in evaluations}
+    seventy = [result for result in results if result.arm is Arm.SELF_HOSTED_70B and result.total_usd is not None]
+    if not seventy:
+        return results
+    best = bills[min(seventy, key=lambda result: (not result.feasible, result.total_usd or 0.0)).id]
+    assert best is not None
+    filled = []
+    for result in results:
+        bill = bills[result.id]
+        same = bill is None or bill is best
+        payback = None if bill is None or same else _number(payback_months(best.costs - bill.costs))
+        filled.append(replace(result, payback_vs_70b_months=payback))
+    return tuple(filled)
+
+
+def _rank(result: OptionResult) -> tuple[bool, float, str]:
+    cost = result.expected_usd if result.expected_usd is not None else result.total_usd
+    return not result.feasible, math.inf if cost is None else cost, result.id
+
+
+def _mark_tree_pick(results: tuple[OptionResult, ...], leaf: Leaf) -> tuple[OptionResult, ...]:
+    """The cheapest feasible option of the first arm of the leaf that has one; a refused one where none is feasible."""
+    named = [result for arm in leaf.arms for result in results if result.arm is arm]
+    pick = next((result for result in named if result.feasible), named[0] if named else None)
+    return tuple(replace(result, tree_pick=result is pick) for result in results)
+
+
+def _choice(results: tuple[OptionResult, ...], baseline_id: str, fallback: Evaluation | None, leaf: Leaf, horizon: int) -> Choice:
+    by_id = {result.id: result for result in results}
+    feasible = [result for result in results if result.feasible]
+    baseline = by_id[baseline_id]
+    tree = next((result for result in results if result.tree_pick), None)
+    cheapest = min(feasible, key=lambda result: (result.total_usd or 0.0, result.id), default=None)
+    best = feasible[0] if feasible else None
+    action = Action.NONE_FEASIBLE if best is None else Action.STAY if best.id == baseline_id else Action.TEST_FIRST
+    shown_fallback = by_id[fallback.option.id] if fallback is not None else None
+    saving = None
+    if best is not None and baseline.total_usd is not None and best.total_usd is not None:
+        saving = baseline.total_usd - best.total_usd
+    return Choice(
+        action=action,
+        option_id=None if best is None else best.id,
+        baseline_option_id=baseline_id,
+        fallback_option_id=None if shown_fallback is None else shown_fallback.id,
+        tree_option_id=None if tree is None else tree.id,
+        cheapest_option_id=None if cheapest is None else cheapest.id,
+        why_they_differ=sentences.why_they_differ(best, tree, cheapest),
+        sentence=sentences.verdict(action, best, baseline, horizon),
+        saving_usd=saving,
+        npv_usd=None if best is None else best.npv_usd,
+        payback_months=None if best is None else best.payback_months,
+        probability=None if best is None else best.quality.probability,
+    )
+
+
+def _table(results: tuple[OptionResult, ...], baseline_id: str) -> tuple[TableRow, ...]:
+    """The fixed three rows; each arm stands by its feasible option of lowest total, by a refused one where none is feasible."""
+    rows = []
+    for label, arm in (("GPT-4-class API", Arm.API), ("Self-hosted 70B", Arm.SELF_HOSTED_70B), ("Fine-tuned 7B", Arm.FINE_TUNED_7B)):
+        named = [result for result in results if result.arm is arm and result.total_usd is not None]
+        if arm is Arm.API:
+            named = [result for result in named if result.id == baseline_id]
+        refused = [result for result in results if result.arm is arm]
+        best = min(named, key=lambda result: (not result.feasible, result.total_usd or 0.0), default=refused[0] if refused else None)
+        rows.append(
+            TableRow(
+                label=label,
+                option_id=None if best is None else best.id,
+                total_usd=None if best is None else best.total_usd,
+                upfront_usd=None if best is None else best.upfront_usd,
+                roi=None if best is None else best.roi,
+                payback_vs_api_months=None if best is None else best.payback_months,
+                payback_vs_70b_months=None if best is None else best.payback_vs_70b_months,
+                refused_because=None if best is None else best.refused_because,
+            )
+        )
+    return tuple(rows)
+
+
+def _measured(results: tuple[OptionResult, ...], choice: Choice, asked: Asked) -> Measured:
+    """The share of the recommended option's cost that follows from a measurement of its own server and engine."""
+    best = next((result for result in results if result.id == choice.option_id), None)
+    used = (asked.machine.measurement_id,) if asked.machine is not None else ()
+    share = 0.0
+    if best is not None and best.plan is not None and best.plan.basis is Basis.MEASURED and best.total_usd:
+        lines = [line for month in best.months for line in month.lines] + list(best.upfront_lines)
+        share = sum(line.usd for line in lines if line.name in SERVER_LINES) / best.total_usd
+    return Measured(share=share, sentence=_measured_sentence(best, share, asked), measurement_ids=used)
+
+
+def _measured_sentence(best: OptionResult | None, share: float, asked: Asked) -> str:
+    if best is None:
+        return "Nothing is recommended, so nothing rests on a measurement."
+    local = ""
+    if asked.machine is not None:
+        local = (
+            f" The probe of this machine ({asked.machine.title}) supports the option that runs on it with llama.cpp; "
+            "it says nothing of another server, of vLLM or of an API."
+        )
+    if best.plan is None:
+        return f"{best.title} is paid by the token: its cost rests on a published price and your volume, not on a measured speed.{local}"
+    if share > 0.0:
+        return f"{sentences.percent(share)} of the cost of {best.title} rests on a measurement of its own server and engine.{local}"
+    if best.placement is Placement.LOCAL:
+        return (
+            f"The speed of {best.title} is calculated from a probe of another model on the same machine, not measured with its own.{local}"
+        )
+    return f"{best.title}: not measured on the server it would run on; its speed is estimated from data sheets.{local}"
+
+
+def _number(value: NDArray[np.float64]) -> float | None:
+    number = float(value)
+    return number if math.isfinite(number) else None
+
+
+def _digest(scenario: Scenario, catalog: Catalog, tree: Tree, sources: object) -> str:
+    """SHA-256 over everything that decides: inputs, day, method, tree, and the numbers in use with their sources."""
+    document = {
+        "scenario": scenario.model_dump(mode="json"),
+        "as_of": catalog.as_of.isoformat(),
+        "method": METHOD_VERSION,
+        "tree": [tree.id, tree.version],
+        "sources": [str(line) for line in sources] if isinstance(sources, tuple) else str(sources),
+    }
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()

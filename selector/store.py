@@ -1,0 +1,171 @@
+"""Where decisions and scenarios are kept: the inputs before anything is computed, the decision after."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlmodel import Field, SQLModel, col, select
+
+from facts.errors import InputError
+from facts.settings import Settings
+from selector.public import to_json
+from selector.results import Recommendation
+from selector.scenarios import Scenario, scenario_from_toml, scenario_to_toml
+from workloads.store import session, utc_text
+
+
+class ScenarioRow(SQLModel, table=True):
+    """A version of a named scenario; the document is its TOML."""
+
+    __tablename__ = "scenario"
+
+    id: str = Field(primary_key=True)
+    name: str
+    version: int
+    created: str
+    who: str
+    document: str
+
+
+class DecisionRow(SQLModel, table=True):
+    """A decision as its public JSON."""
+
+    __tablename__ = "decision"
+
+    id: str = Field(primary_key=True)
+    created: str
+    workload_name: str
+    as_of: str
+    method_version: str
+    inputs_sha256: str
+    action: str
+    recommended_option_id: str | None = None
+    document: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SavedScenario:
+    """A scenario that was kept.
+
+    id: of this version
+    name, version: the workload's name and the count of its versions
+    created: ISO 8601 in UTC
+    who: who saved it, or ""
+    scenario: the inputs
+    """
+
+    id: str
+    name: str
+    version: int
+    created: str
+    who: str
+    scenario: Scenario
+
+
+@dataclass(frozen=True, kw_only=True)
+class SavedDecision:
+    """A decision that was kept.
+
+    id: of its inputs and day
+    created: ISO 8601 in UTC
+    workload_name, as_of, method_version, inputs_sha256, action, recommended_option_id: as in the document
+    document: the decision's public JSON
+    """
+
+    id: str
+    created: str
+    workload_name: str
+    as_of: str
+    method_version: str
+    inputs_sha256: str
+    action: str
+    recommended_option_id: str | None
+    document: dict[str, Any]
+
+
+def save_scenario(settings: Settings, scenario: Scenario, *, created: datetime, who: str = "") -> SavedScenario:
+    """Keep a scenario as the next version of its name; the same inputs as the last version keep that one."""
+    document = scenario_to_toml(scenario)
+    name = scenario.workload.name
+    with session(settings) as opened:
+        last = opened.exec(select(ScenarioRow).where(ScenarioRow.name == name).order_by(col(ScenarioRow.version).desc())).first()
+        if last is not None and last.document == document:
+            return _scenario(last)
+        version = 1 if last is None else last.version + 1
+        digest = hashlib.sha256(f"{name}\0{version}\0{document}".encode()).hexdigest()[:16]
+        row = ScenarioRow(id=digest, name=name, version=version, created=utc_text(created), who=who, document=document)
+        opened.add(row)
+        return _scenario(row)
+
+
+def list_scenarios(settings: Settings) -> tuple[SavedScenario, ...]:
+    """The newest version of every saved scenario, newest first."""
+    with session(settings, read_only=True) as opened:
+        rows = opened.exec(select(ScenarioRow).order_by(col(ScenarioRow.created).desc(), col(ScenarioRow.version).desc())).all()
+        seen: dict[str, ScenarioRow] = {}
+        for row in rows:
+            kept = seen.get(row.name)
+            if kept is None or row.version > kept.version:
+                seen[row.name] = row
+        return tuple(_scenario(row) for row in seen.values())
+
+
+def get_scenario(settings: Settings, scenario_id: str) -> SavedScenario:
+    """One saved scenario by its id."""
+    with session(settings, read_only=True) as opened:
+        row = opened.get(ScenarioRow, scenario_id)
+        if row is None:
+            raise InputError(f"no saved scenario has the id '{scenario_id}'")
+        return _scenario(row)
+
+
+def save_decision(settings: Settings, recommendation: Recommendation, *, created: datetime) -> str:
+    """Keep a decision and return its id; the same inputs decided again keep the first row."""
+    document = to_json(recommendation)
+    decision_id = recommendation.inputs_sha256[:32]
+    with session(settings) as opened:
+        if opened.get(DecisionRow, decision_id) is None:
+            opened.add(
+                DecisionRow(
+                    id=decision_id,
+                    created=utc_text(created),
+                    workload_name=recommendation.scenario.workload.name,
+                    as_of=recommendation.as_of.isoformat(),
+                    method_version=recommendation.method_version,
+                    inputs_sha256=recommendation.inputs_sha256,
+                    action=recommendation.choice.action.value,
+                    recommended_option_id=recommendation.choice.option_id,
+                    document=json.dumps(document, sort_keys=True),
+                )
+            )
+    return decision_id
+
+
+def list_decisions(settings: Settings, limit: int = 100) -> tuple[SavedDecision, ...]:
+    """The newest decisions first."""
+    with session(settings, read_only=True) as opened:
+        rows = opened.exec(select(DecisionRow).order_by(col(DecisionRow.created).desc()).limit(limit)).all()
+        return tuple(_decision(row) for row in rows)
+
+
+def _scenario(row: ScenarioRow) -> SavedScenario:
+    scenario = scenario_from_toml(row.document, f"saved scenario {row.id}")
+    return SavedScenario(id=row.id, name=row.name, version=row.version, created=row.created, who=row.who, scenario=scenario)
+
+
+def _decision(row: DecisionRow) -> SavedDecision:
+    return SavedDecision(
+        id=row.id,
+        created=row.created,
+        workload_name=row.workload_name,
+        as_of=row.as_of,
+        method_version=row.method_version,
+        inputs_sha256=row.inputs_sha256,
+        action=row.action,
+        recommended_option_id=row.recommended_option_id,
+        document=json.loads(row.document),
+    )

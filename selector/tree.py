@@ -1,0 +1,213 @@
+"""The decision tree: data, walked one question at a time; every input reaches exactly one leaf."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from importlib import resources
+from typing import Literal, Self
+
+from pydantic import ConfigDict, Field, model_validator
+
+from facts.errors import InputError
+from facts.records import Fact, read_toml, validated
+from selector.results import Arm, Leaf, PathStep
+from selector.tasks import Family, Task, task_of
+from workloads.demand import Complexity, TaskType, Workload
+
+TreeField = Literal["complexity", "family", "domain_specific", "labelled_examples", "task_type"]
+
+DOMAINS: dict[str, tuple[str, ...]] = {
+    "complexity": tuple(Complexity),
+    "family": tuple(Family),
+    "domain_specific": ("yes", "no"),
+    "task_type": tuple(TaskType),
+}
+"""Every value that a categorical field can take; labelled_examples is a count from 0 up."""
+
+
+class Branch(Fact):
+    """One answer to a question."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    answer: str
+    """The branch's label."""
+    to: str
+    """Id of the next node or leaf."""
+    because: str
+    """Why a value takes this branch; {value} is the user's."""
+    any_of: tuple[str, ...] = ()
+    """The values of a categorical field that take it."""
+    at_least: int | None = Field(default=None, alias="from")
+    """The smallest count that takes it."""
+    below: int | None = None
+    """The first count that no longer takes it; absent means no upper bound."""
+    departs_from_article: str = ""
+    """What the article says instead."""
+
+    def takes(self, value: str | int) -> bool:
+        """Whether a value goes this way."""
+        if isinstance(value, str):
+            return value in self.any_of
+        return self.at_least is not None and self.at_least <= value and (self.below is None or value < self.below)
+
+
+class Node(Fact):
+    """One question."""
+
+    id: str
+    """Unique in the tree."""
+    question: str
+    """As the page asks it."""
+    field: TreeField
+    """What of the workload it looks at."""
+    branch: tuple[Branch, ...]
+    """The answers."""
+    source: str
+    """Where the rule comes from."""
+
+
+class TreeLeaf(Fact):
+    """One piece of advice."""
+
+    id: str
+    """Unique in the tree."""
+    title: str
+    """In a few words."""
+    advice: str
+    """In a sentence."""
+    arms: tuple[Arm, ...]
+    """The arms it names, best first."""
+    source: str
+    """Where the rule comes from."""
+
+
+class Tree(Fact):
+    """A whole decision tree; its validation proves that every input reaches exactly one leaf."""
+
+    id: str
+    """Name by which it is chosen."""
+    version: str
+    """Raised with every change."""
+    title: str
+    """For the page."""
+    root: str
+    """Id of the first node."""
+    source: str
+    """Where it comes from."""
+    node: tuple[Node, ...]
+    """The questions."""
+    leaf: tuple[TreeLeaf, ...]
+    """The ends."""
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Self:
+        ids = [*(node.id for node in self.node), *(leaf.id for leaf in self.leaf)]
+        for name in ids:
+            if ids.count(name) > 1:
+                raise ValueError(f"'{name}' names two nodes or leaves")
+        for node in self.node:
+            _tiles(node)
+            for branch in node.branch:
+                if branch.to not in ids:
+                    raise ValueError(f"node '{node.id}' leads to '{branch.to}', which is neither a node nor a leaf")
+        reached = set(self._reach(self.root, ()))
+        for name in ids:
+            if name not in reached:
+                raise ValueError(f"'{name}' is never reached from '{self.root}'")
+        return self
+
+    def node_by_id(self, node_id: str) -> Node | None:
+        """The node with that id, or None when it is a leaf."""
+        return next((node for node in self.node if node.id == node_id), None)
+
+    def leaf_by_id(self, leaf_id: str) -> TreeLeaf:
+        """The leaf with that id."""
+        return next(leaf for leaf in self.leaf if leaf.id == leaf_id)
+
+    def _reach(self, name: str, above: tuple[str, ...]) -> Iterator[str]:
+        if name in above:
+            raise ValueError(f"the tree runs in a circle at '{name}'")
+        yield name
+        node = self.node_by_id(name)
+        for branch in node.branch if node else ():
+            yield from self._reach(branch.to, (*above, name))
+
+
+def walk(tree: Tree, workload: Workload) -> tuple[tuple[PathStep, ...], Leaf]:
+    """Each question with the user's value, the branch it takes and why; and the leaf where the walk ends."""
+    task = task_of(workload)
+    steps: list[PathStep] = []
+    node = tree.node_by_id(tree.root)
+    while node is not None:
+        value = _value(node.field, workload, task)
+        branch = next(branch for branch in node.branch if branch.takes(value))
+        text = _text(node.field, value, task)
+        steps.append(
+            PathStep(
+                node=node.id,
+                question=node.question,
+                value=text,
+                answer=branch.answer,
+                because=branch.because.replace("{value}", text),
+                source=node.source,
+                departs_from_article=branch.departs_from_article,
+            )
+        )
+        end, node = branch.to, tree.node_by_id(branch.to)
+    leaf = tree.leaf_by_id(end)
+    return tuple(steps), Leaf(id=leaf.id, title=leaf.title, advice=leaf.advice, arms=leaf.arms, source=leaf.source)
+
+
+@cache
+def load_tree(tree_id: str = "corrected") -> Tree:
+    """A tree that ships with the project: 'corrected' or 'seed-2026'."""
+    path = resources.files("selector") / "data" / "trees" / f"{tree_id}.toml"
+    if tree_id not in tree_ids():
+        raise InputError(f"no tree '{tree_id}': there are {', '.join(tree_ids())}")
+    return validated(Tree, read_toml(path), f"{tree_id}.toml")
+
+
+def tree_ids() -> tuple[str, ...]:
+    """The trees that ship with the project."""
+    folder = resources.files("selector") / "data" / "trees"
+    return tuple(sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml")))
+
+
+def _value(field: TreeField, workload: Workload, task: Task) -> str | int:
+    if field == "labelled_examples":
+        return workload.labelled_examples
+    if field == "domain_specific":
+        return "yes" if workload.domain_specific else "no"
+    if field == "family":
+        return str(task.family)
+    if field == "task_type":
+        return str(task.type)
+    return str(workload.complexity)
+
+
+def _text(field: TreeField, value: str | int, task: Task) -> str:
+    if field == "family":
+        return f"{value} ({task.because})"
+    return f"{value:,}" if isinstance(value, int) else value
+
+
+def _tiles(node: Node) -> None:
+    """ValueError unless the branches of a node cover every value of its field exactly once."""
+    if node.field == "labelled_examples":
+        edge = 0
+        for branch in sorted(node.branch, key=lambda branch: -1 if branch.at_least is None else branch.at_least):
+            if branch.any_of or branch.at_least != edge:
+                raise ValueError(f"node '{node.id}': the branch '{branch.answer}' begins at {branch.at_least}, {edge} is wanted")
+            edge = -1 if branch.below is None else branch.below
+        if edge != -1:
+            raise ValueError(f"node '{node.id}': no branch takes {edge} and more")
+        return
+    taken = [value for branch in node.branch for value in branch.any_of]
+    for value in DOMAINS[node.field]:
+        if taken.count(value) != 1:
+            raise ValueError(f"node '{node.id}': '{value}' is taken by {taken.count(value)} branches, one is wanted")
+    for value in taken:
+        if value not in DOMAINS[node.field]:
+            raise ValueError(f"node '{node.id}': '{value}' is no value of {node.field}")

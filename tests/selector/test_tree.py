@@ -1,0 +1,148 @@
+"""The decision tree: complete, walked with the user's values, the article's own branches reproduced."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from facts.errors import InputError
+from facts.records import validated
+from selector.quality import priors
+from selector.results import Arm
+from selector.tasks import ALWAYS_HARD, CAUTIOUS_TYPE, OPEN_UNLESS_TYPED, TYPES_OF, Family, task_of, unusual_type
+from selector.tree import Tree, load_tree, tree_ids, walk
+from workloads.demand import Complexity, TaskType, Workload
+
+
+def workload(**given):
+    return Workload(**{"requests_per_day": 1000, "input_tokens_mean": 1000, "output_tokens_mean": 200, "complexity": "extraction", **given})
+
+
+points = st.builds(
+    workload,
+    complexity=st.sampled_from(Complexity),
+    task_type=st.none() | st.sampled_from(TaskType),
+    labelled_examples=st.integers(0, 100_000) | st.sampled_from([0, 99, 100, 999, 1000, 1001, 9_999, 10_000, 10_001]),
+    domain_specific=st.booleans(),
+    residency=st.sampled_from(["any", "on_prem"]),
+    knowledge_changes=st.sampled_from(["stable", "monthly", "daily"]),
+)
+
+
+@given(points, st.sampled_from(tree_ids()))
+def test_every_input_reaches_exactly_one_leaf(point, tree_id):
+    tree = load_tree(tree_id)
+    path, leaf = walk(tree, point)
+    assert leaf.id in {end.id for end in tree.leaf}
+    for step in path:
+        node = tree.node_by_id(step.node)
+        assert sum(branch.answer == step.answer for branch in node.branch) == 1
+        assert step.because
+        assert step.source
+
+
+@pytest.mark.parametrize(
+    ("given", "leaf"),
+    [
+        ({"complexity": "extraction", "labelled_examples": 1000}, "tune_small_model"),
+        ({"complexity": "extraction", "labelled_examples": 999}, "few_shot_or_larger"),
+        ({"complexity": "classification", "labelled_examples": 999}, "encoder_or_few_shot"),
+        ({"complexity": "classification", "labelled_examples": 100}, "encoder_or_few_shot"),
+        ({"complexity": "classification", "labelled_examples": 99}, "few_shot_or_larger"),
+        ({"complexity": "routing", "labelled_examples": 400}, "encoder_or_few_shot"),
+        ({"complexity": "qa", "task_type": "qa_closed", "labelled_examples": 5000}, "tune_small_model"),
+        ({"complexity": "qa", "labelled_examples": 5000}, "larger"),
+        ({"complexity": "code", "task_type": "sql", "labelled_examples": 5000}, "tune_small_model"),
+        ({"complexity": "code", "labelled_examples": 1_000_000}, "larger"),
+        ({"complexity": "reasoning", "labelled_examples": 1_000_000}, "larger"),
+        ({"complexity": "reasoning", "task_type": "math", "labelled_examples": 0}, "larger"),
+        ({"complexity": "generation", "labelled_examples": 50_000}, "larger"),
+        ({"complexity": "generation", "task_type": "generation", "labelled_examples": 50_000}, "tune_small_model"),
+        ({"complexity": "synthesis", "task_type": "generation", "labelled_examples": 50_000}, "larger"),
+        ({"complexity": "extraction", "labelled_examples": 50_000, "domain_specific": False}, "few_shot_or_larger"),
+    ],
+)
+def test_the_corrected_rule_on_both_sides_of_each_threshold(given, leaf):
+    assert walk(load_tree("corrected"), workload(**given))[1].id == leaf
+
+
+@pytest.mark.parametrize(
+    ("given", "leaf"),
+    [
+        ({"complexity": "extraction", "labelled_examples": 10_001}, "fine_tune"),
+        ({"complexity": "extraction", "labelled_examples": 10_000}, "no_rule"),
+        ({"complexity": "extraction", "labelled_examples": 1_000}, "no_rule"),
+        ({"complexity": "extraction", "labelled_examples": 999}, "evaluate_larger"),
+        ({"complexity": "code", "labelled_examples": 20_000}, "fine_tune"),
+        ({"complexity": "analysis", "labelled_examples": 20_000}, "fine_tune"),
+        ({"complexity": "reasoning", "labelled_examples": 20_000, "domain_specific": False}, "evaluate_larger"),
+        ({"complexity": "generation", "labelled_examples": 20_000}, "larger_or_api"),
+        ({"complexity": "synthesis"}, "larger_or_api"),
+    ],
+)
+def test_the_articles_tree_as_published(given, leaf):
+    assert walk(load_tree("seed-2026"), workload(**given))[1].id == leaf
+
+
+def test_every_departure_from_the_article_is_noted_where_the_trees_part():
+    tree = load_tree("corrected")
+    noted = {node.id for node in tree.node for branch in node.branch if branch.departs_from_article}
+    assert {"complexity", "family", "examples", "few_labels"} <= noted
+    assert all(node.source for node in tree.node)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda tree: tree["node"][0]["branch"].pop(), "'generation' is taken by 0 branches"),
+        (lambda tree: tree["node"][0]["branch"][0]["any_of"].append("code"), "'code' is taken by 2 branches"),
+        (lambda tree: tree["node"][3]["branch"][1].update({"from": 200}), "begins at 200, 100 is wanted"),
+        (lambda tree: tree["node"][3]["branch"][0].update({"below": 5000}), "no branch takes 5000 and more"),
+        (lambda tree: tree["node"][1]["branch"][0].update({"to": "nowhere"}), "neither a node nor a leaf"),
+        (lambda tree: tree["node"][1]["branch"][0].update({"to": "complexity"}), "in a circle"),
+        (lambda tree: tree["leaf"].append({**tree["leaf"][0], "id": "island"}), "'island' is never reached"),
+        (lambda tree: tree["leaf"].append(dict(tree["leaf"][0])), "names two"),
+    ],
+)
+def test_a_tree_with_a_hole_an_overlap_or_an_island_is_refused(change, words):
+    document = load_tree("corrected").model_dump(by_alias=True, mode="json", exclude_none=True)
+    change(document)
+    with pytest.raises(InputError, match=words):
+        validated(Tree, document, "own.toml")
+
+
+def test_an_unknown_tree_names_those_there_are():
+    with pytest.raises(InputError, match="corrected, seed-2026"):
+        load_tree("mine")
+
+
+@pytest.mark.parametrize("complexity", Complexity)
+def test_without_a_task_type_the_one_with_the_worst_published_cases_is_taken(complexity):
+    def mean(kind):
+        setting = "general_purpose" if complexity in OPEN_UNLESS_TYPED and kind is TaskType.GENERATION else "in_domain"
+        row = priors()[(setting, kind, "any" if setting == "general_purpose" else "unknown")]
+        return row.beta_a / (row.beta_a + row.beta_b)
+
+    worst = min(TYPES_OF[complexity], key=mean)
+    assert mean(CAUTIOUS_TYPE[complexity]) <= mean(worst) + 1e-9
+    task = task_of(workload(complexity=complexity))
+    assert task.type is CAUTIOUS_TYPE[complexity]
+    assert task.assumed == (len(TYPES_OF[complexity]) > 1)
+
+
+def test_a_task_type_outside_its_complexity_decides_and_is_doubted():
+    odd = workload(complexity="classification", task_type="math")
+    assert task_of(odd).family is Family.HARD
+    assert "unusual" in unusual_type(odd)
+    assert unusual_type(workload(complexity="code", task_type="sql")) == ""
+
+
+def test_reasoning_and_synthesis_are_hard_at_any_type():
+    for complexity in ALWAYS_HARD:
+        for kind in TaskType:
+            assert task_of(workload(complexity=complexity, task_type=kind)).family is Family.HARD
+
+
+def test_leaves_name_arms_that_exist():
+    for tree_id in tree_ids():
+        for leaf in load_tree(tree_id).leaf:
+            assert all(arm in Arm for arm in leaf.arms)
