@@ -9,14 +9,17 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from facts import commandline
 from facts.errors import InputError
 from facts.settings import settings
 from workloads.demand import Complexity
+from workloads.log_formats import read_log_format
 from workloads.store import save_workload
 from workloads.trace_summary import LengthDistribution, TraceSummary, summary_json, workload_of, workload_toml
+from workloads.traces import log_files
 from workloads.traces import summarize as summarize_log
 
 app = typer.Typer(add_completion=False, help="Workloads: what is asked of a model.")
@@ -29,15 +32,20 @@ def main() -> None:
 
 @app.command()
 def summarize(
-    log: Annotated[Path, typer.Argument(help="Request log, CSV or JSON lines, may be packed with gzip or zstd.")],
+    logs: Annotated[
+        list[str], typer.Argument(help="Request logs: CSV, JSON lines or Parquet, may be packed with gzip or zstd; wildcards work.")
+    ],
     out: Annotated[Path | None, typer.Option(help="Write the workload to this TOML file.")] = None,
     complexity: Annotated[Complexity | None, typer.Option(help="What the answers are for; the log does not say.")] = None,
+    columns: Annotated[Path | None, typer.Option(help="TOML file that says which columns hold what, for a log that is not known.")] = None,
+    route: Annotated[str | None, typer.Option(help="Only this part of the traffic, by the log's own column.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the workload; the log's name if not given.")] = None,
     save: Annotated[bool, typer.Option("--save", help="Keep the workload in the database.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The figures as JSON.")] = False,
 ) -> None:
     """Figures of a request log, and the workload they make."""
-    summary = summarize_log(log)
+    mapping = read_log_format(columns) if columns is not None else None
+    summary = summarize_log(log_files(logs), columns=mapping, route=route)
     if as_json:
         typer.echo(json.dumps(summary_json(summary), indent=2, allow_nan=False))
     else:
@@ -62,7 +70,7 @@ def _write(path: Path, text: str) -> None:
 
 def _print(summary: TraceSummary) -> None:
     console = Console(highlight=False)
-    figures = Table(title=summary.name, show_header=False)
+    figures = Table(title=escape(summary.name), show_header=False)
     for label, value in _figures(summary):
         figures.add_row(label, value)
     lengths = Table("tokens", *(f"{name}" for name in ("mean", "p50", "p90", "p95", "p99", "max")))
@@ -73,10 +81,19 @@ def _print(summary: TraceSummary) -> None:
         peaks.add_row(f"{peak.window_s} s", f"{peak.requests_to_mean:.2f}", f"{peak.tokens_to_mean:.2f}", f"{peak.windows:,}")
     for table in (figures, lengths, peaks):
         console.print(table)
+    if summary.routes:
+        console.print(_routes(summary))
     for row in summary.broken_examples:
         console.print(f"not read: {row.place}: {row.reason}: {row.text}", markup=False, soft_wrap=True)
     for remark in summary.remarks:
         console.print(f"Note: {remark}", markup=False, soft_wrap=True)
+
+
+def _routes(summary: TraceSummary) -> Table:
+    table = Table("route", "requests", "prompt tokens", "answer tokens")
+    for part in summary.routes[:20]:
+        table.add_row(escape(part.name) or "(none)", f"{part.requests:,}", f"{part.input_tokens:,}", f"{part.output_tokens:,}")
+    return table
 
 
 def _figures(summary: TraceSummary) -> list[tuple[str, str]]:
@@ -87,11 +104,13 @@ def _figures(summary: TraceSummary) -> list[tuple[str, str]]:
         ("columns", summary.format_id),
         ("requests", f"{summary.requests:,}"),
         ("rows not read", f"{summary.broken_rows:,}"),
+        ("rows counted once or left out", f"{summary.duplicates + summary.other_rows:,}"),
         ("when", when),
         ("span", f"{summary.span_s:,.0f} s"),
         ("mean rate", f"{summary.mean_requests_per_s:.2f} requests/s"),
         ("kept up for a day", f"{summary.requests_per_day:,.0f} requests"),
         ("input share of tokens", f"{summary.input_share:.1%}"),
+        ("cached share of input", "not in the log" if summary.cached_input_share is None else f"{summary.cached_input_share:.1%}"),
         ("CV of gaps", f"{summary.gap_cv:.3g} (1 is Poisson)"),
     ]
 

@@ -6,9 +6,13 @@ from collections.abc import Sequence
 from enum import StrEnum
 from functools import lru_cache
 from importlib.resources import files
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from facts.errors import InputError
-from facts.records import Fact, Source, read_facts
+from facts.records import Fact, Source, read_facts, read_toml, validated
 
 
 class TimeUnit(StrEnum):
@@ -34,25 +38,56 @@ class TimeUnit(StrEnum):
 class LogFormat(Fact):
     """The columns of one kind of request log; a dot steps into nested JSON."""
 
-    id: str
+    id: str = Field(default="own mapping", min_length=1)
     """Short name, a slug."""
-    title: str
+    title: str = ""
     """What writes such logs."""
-    time: str
+    time: str = Field(min_length=1)
     """Column with the moment of the request."""
     time_unit: TimeUnit
     """How that moment is written."""
-    input_tokens: str
-    """Column with the prompt's tokens."""
-    output_tokens: str
+    input_tokens: str = Field(min_length=1)
+    """Column with the prompt's tokens, cached ones included."""
+    output_tokens: str = Field(min_length=1)
     """Column with the answer's tokens."""
+    cached_input_tokens: str | None = None
+    """Column with the prompt's tokens that were billed as cached."""
+    request_id: str | None = None
+    """Column by which a request that stands twice is known."""
+    route: str | None = None
+    """Column by which the traffic can be split: a route, a tenant, a model."""
+    prefix_hashes: str | None = None
+    """Column with a list of hashes of the prompt's blocks, each for its block and all before it."""
+    prefix_block_tokens: int = Field(default=512, gt=0)
+    """Tokens of one such block."""
+    only_column: str | None = None
+    """Column that says whether the row is a request to a model."""
+    only_value: str | None = None
+    """What it says then."""
     source: Source | None = None
     """Where the columns are described."""
+
+    @model_validator(mode="after")
+    def _only_needs_both(self) -> Self:
+        if (self.only_column is None) != (self.only_value is None):
+            raise ValueError("only_column and only_value belong together: give both or none")
+        return self
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns that a log must have."""
-        return (self.time, self.input_tokens, self.output_tokens)
+        always = (self.time, self.input_tokens, self.output_tokens)
+        return (*always, self.only_column) if self.only_column else always
+
+    def fits(self, columns: Sequence[str]) -> bool:
+        """Whether a log with these columns can be read so."""
+        return all(has_column(columns, column) for column in self.columns)
+
+
+def has_column(columns: Sequence[str], wanted: str) -> bool:
+    """Whether `wanted` is one of the columns, or a field inside one of them; letter case aside."""
+    found = {column.strip().casefold() for column in columns}
+    return wanted.casefold() in found or wanted.split(".")[0].casefold() in found
 
 
 @lru_cache(maxsize=1)
@@ -61,13 +96,18 @@ def log_formats() -> tuple[LogFormat, ...]:
     return read_facts(files("workloads") / "data" / "log_formats.toml", "format", LogFormat)
 
 
-def fitting_format(columns: Sequence[str], where: str) -> LogFormat:
-    """The known format whose columns all stand in `columns` (letter case aside); InputError names those found and those wanted."""
-    found = {column.strip().casefold() for column in columns}
-    for known in log_formats():
-        if all(column.casefold() in found for column in known.columns):
-            return known
-    wanted = "; ".join(f"{known.id}: {', '.join(known.columns)}" for known in log_formats())
+def read_log_format(path: Path) -> LogFormat:
+    """A mapping of the user's own, from a TOML file with the keys of a LogFormat."""
+    return validated(LogFormat, read_toml(path), str(path))
+
+
+def fitting_format(columns: Sequence[str], where: str, own: LogFormat | None = None) -> LogFormat:
+    """The format whose columns all stand in `columns`: the user's own, else a known one; InputError names found and wanted."""
+    candidates = (own,) if own is not None else log_formats()
+    for candidate in candidates:
+        if candidate.fits(columns):
+            return candidate
+    wanted = "; ".join(f"{candidate.id}: {', '.join(candidate.columns)}" for candidate in candidates)
     raise InputError(f"{where} is no request log that is known: it has the columns {_listed(columns)}, and wanted are those of {wanted}")
 
 

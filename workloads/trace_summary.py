@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 import numpy as np
@@ -13,10 +13,12 @@ from facts.errors import InputError
 from facts.records import validated
 from facts.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
 from workloads.demand import Complexity, Workload
+from workloads.seasons import Growth, HourlyVolume, daily_volume, growth_of, week_profile
 
 WINDOWS_S = (10, 60, 3600)
 """Widths at which peaks are looked for: what a queue absorbs, what a plan must carry, what a day looks like."""
 PLANNING_WINDOW_S = 60
+RECENT_DAYS = 28
 ASSUMED_COMPLEXITY = Complexity.GENERATION
 """A log does not say what its answers were for; open generation is the most cautious reading."""
 
@@ -74,7 +76,7 @@ class Peak:
 class BrokenRow:
     """One row that could not be read.
 
-    place: file and line
+    place: the line, after the file's name where there are several files
     reason: what is wrong with it
     text: the row, shortened
     """
@@ -85,27 +87,51 @@ class BrokenRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RouteVolume:
+    """One part of the traffic.
+
+    name: as the log names it
+    requests, input_tokens, output_tokens: in all
+    """
+
+    name: str
+    requests: int
+    input_tokens: int
+    output_tokens: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class TraceSummary:
     """What a request log says.
 
     name: of the log
     format_id: which known columns it has
-    requests: rows that could be read
+    files: how many files it was read from
+    requests: rows that could be read and are counted
     broken_rows: rows that could not
     broken_examples: the first of them
+    duplicates: rows whose request_id stood before; not counted again
+    other_rows: rows that are no requests to a model, by the log's own word
     clock_jumps_back: rows whose time lies before that of the row above
     first, last: moments of the first and last request in UTC, None when the log counts from its own start
     span_s: from the first to the last request, seconds
     input_lengths, output_lengths: of prompts and answers
     peaks: per window width; widths of which fewer than two complete windows fit are left out
     gap_cv: standard deviation of the gaps between requests over their mean; 1 is a Poisson process, more is burstier
+    cached_input_share: share of the input tokens that were billed as cached, None when the log does not say
+    prefix_reuse_share: share of the input tokens that an endless prefix cache could save, None without hashes
+    routes: the parts of the traffic, largest first; empty when the log has no such column
+    hourly: complete hours one after the other, None when the log has no calendar
     """
 
     name: str
     format_id: str
+    files: int
     requests: int
     broken_rows: int
     broken_examples: tuple[BrokenRow, ...]
+    duplicates: int
+    other_rows: int
     clock_jumps_back: int
     first: datetime | None
     last: datetime | None
@@ -114,6 +140,10 @@ class TraceSummary:
     output_lengths: LengthDistribution
     peaks: tuple[Peak, ...]
     gap_cv: float
+    cached_input_share: float | None
+    prefix_reuse_share: float | None
+    routes: tuple[RouteVolume, ...]
+    hourly: HourlyVolume | None
 
     @property
     def mean_requests_per_s(self) -> float:
@@ -122,8 +152,26 @@ class TraceSummary:
 
     @property
     def requests_per_day(self) -> float:
-        """The mean rate, kept up for 24 hours."""
+        """The mean rate over the whole log, kept up for 24 hours."""
         return self.mean_requests_per_s * SECONDS_PER_DAY
+
+    @property
+    def recent_requests_per_day(self) -> float | None:
+        """Mean of the last four complete weeks, None when the log is not longer than them."""
+        if self.hourly is None:
+            return None
+        daily = daily_volume(self.hourly).requests
+        return float(daily[-RECENT_DAYS:].mean()) if daily.size > RECENT_DAYS else None
+
+    @property
+    def growth(self) -> Growth | None:
+        """Growth of the daily tokens, None when the log is too short to say."""
+        return None if self.hourly is None else growth_of(self.hourly)
+
+    @property
+    def week(self) -> NDArray[np.float64] | None:
+        """Mean requests in each hour of the week, shape (7, 24), Monday 00:00 UTC first; None when the log has no calendar."""
+        return None if self.hourly is None else week_profile(self.hourly)
 
     @property
     def input_share(self) -> float:
@@ -144,7 +192,10 @@ class TraceSummary:
 
 
 def workload_of(summary: TraceSummary, *, complexity: Complexity | None = None, name: str | None = None) -> Workload:
-    """The workload that a log shows: its mean rate kept up round the clock, its mean lengths, its busiest minute."""
+    """The workload that a log shows: its mean rate, that of the last four weeks if it is longer, its mean lengths, its busiest minute.
+
+    Growth is taken over only when its interval leaves out zero.
+    """
     where = f"the workload of {summary.name}"
     if summary.output_lengths.mean_tokens < 1 or summary.input_lengths.mean_tokens < 1:
         raise InputError(
@@ -153,13 +204,17 @@ def workload_of(summary: TraceSummary, *, complexity: Complexity | None = None, 
         )
     stated = {
         "name": (name or summary.name)[:120],
-        "requests_per_day": summary.requests_per_day,
+        "requests_per_day": summary.recent_requests_per_day or summary.requests_per_day,
         "input_tokens_mean": summary.input_lengths.mean_tokens,
         "output_tokens_mean": summary.output_lengths.mean_tokens,
         "complexity": complexity or ASSUMED_COMPLEXITY,
     }
     if summary.planning_peak_to_mean is not None:
         stated["peak_to_mean"] = min(1000.0, summary.planning_peak_to_mean)
+    if summary.cached_input_share:
+        stated["cached_input_share"] = summary.cached_input_share
+    if summary.growth is not None and summary.growth.is_clear:
+        stated["growth_per_month_share"] = min(1.0, max(-0.5, summary.growth.per_month_share))
     return validated(Workload, stated, where)
 
 
@@ -185,15 +240,21 @@ def summary_json(summary: TraceSummary) -> dict[str, object]:
         "name": summary.name,
         "format": summary.format_id,
         "requests": summary.requests,
+        "files": summary.files,
         "broken_rows": summary.broken_rows,
         "broken_examples": [{"place": row.place, "reason": row.reason, "text": row.text} for row in summary.broken_examples],
+        "duplicates": summary.duplicates,
+        "other_rows": summary.other_rows,
         "clock_jumps_back": summary.clock_jumps_back,
         "first": summary.first.isoformat() if summary.first else None,
         "last": summary.last.isoformat() if summary.last else None,
         "span_s": summary.span_s,
         "mean_requests_per_s": summary.mean_requests_per_s,
         "requests_per_day": summary.requests_per_day,
+        "recent_requests_per_day": summary.recent_requests_per_day,
         "input_share": summary.input_share,
+        "cached_input_share": summary.cached_input_share,
+        "prefix_reuse_share": summary.prefix_reuse_share,
         "input_tokens": _lengths_json(summary.input_lengths),
         "output_tokens": _lengths_json(summary.output_lengths),
         "peaks": [
@@ -206,6 +267,12 @@ def summary_json(summary: TraceSummary) -> dict[str, object]:
             for peak in summary.peaks
         ],
         "gap_cv": summary.gap_cv,
+        "routes": [
+            {"name": route.name, "requests": route.requests, "input_tokens": route.input_tokens, "output_tokens": route.output_tokens}
+            for route in summary.routes
+        ],
+        "growth": None if summary.growth is None else asdict(summary.growth),
+        "hour_of_week_requests": None if summary.week is None else _week_json(summary.week),
         "remarks": list(summary.remarks),
     }
 
@@ -216,6 +283,10 @@ def summary_json(summary: TraceSummary) -> dict[str, object]:
 def _lengths_json(lengths: LengthDistribution) -> dict[str, float]:
     quantiles = {f"p{share * 100:g}": lengths.quantile_tokens(share) for share in (0.5, 0.9, 0.95, 0.99)}
     return {"total": lengths.total_tokens, "mean": lengths.mean_tokens, **quantiles, "max": lengths.max_tokens}
+
+
+def _week_json(week: NDArray[np.float64]) -> list[list[float | None]]:
+    return [[None if np.isnan(hour) else float(hour) for hour in day] for day in week]
 
 
 def _remarks(summary: TraceSummary) -> list[str]:
@@ -232,6 +303,26 @@ def _remarks(summary: TraceSummary) -> list[str]:
         first = summary.broken_examples[0].place if summary.broken_examples else "unknown place"
         total = summary.requests + summary.broken_rows
         remarks.append(f"{summary.broken_rows} of {total} rows could not be read and are not counted, the first at {first}.")
+    if summary.duplicates:
+        remarks.append(f"{summary.duplicates} rows repeat a request id and are counted once.")
+    if summary.other_rows:
+        remarks.append(f"{summary.other_rows} rows are no requests to a model and are left out.")
     if summary.clock_jumps_back:
         remarks.append(f"The clock jumps back at {summary.clock_jumps_back} rows; times are used as they stand, sorted.")
+    if summary.recent_requests_per_day is not None:
+        remarks.append(
+            f"requests_per_day is the mean of the last {RECENT_DAYS} complete days, {summary.recent_requests_per_day:.0f}; "
+            f"over the whole log it is {summary.requests_per_day:.0f}."
+        )
+    if summary.growth is not None:
+        use = "is taken over" if summary.growth.is_clear else "cannot be told from none and is left at 0"
+        remarks.append(
+            f"Growth of {summary.growth.per_month_share:.1%} a month (95 % interval {summary.growth.low_share:.1%} to "
+            f"{summary.growth.high_share:.1%}, from {summary.growth.days} days) {use}."
+        )
+    if summary.prefix_reuse_share is not None:
+        remarks.append(
+            f"An endless prefix cache could serve {summary.prefix_reuse_share:.1%} of the input tokens; how much is billed as cached "
+            "depends on the provider, so cached_input_share stays 0."
+        )
     return remarks

@@ -1,17 +1,19 @@
-"""Reads request logs, CSV or JSON lines, packed or not, into a TraceSummary.
+"""Reads request logs, CSV, JSON lines or Parquet, packed or not, one file or many, into a TraceSummary.
 
 DuckDB does the reading and counting inside this process: no extension is downloaded, nothing is sent, memory is bounded and what
 does not fit goes to a temporary folder that is removed afterwards.
 """
 
+# ruff: noqa: S608 - the SQL is put together from fixed words, column numbers, and names that are quoted here; values are parameters
 from __future__ import annotations
 
 import csv
+import glob
 import gzip
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -24,28 +26,49 @@ import numpy as np
 
 from facts.errors import InputError
 from workloads.log_formats import LogFormat, TimeUnit, fitting_format
-from workloads.trace_summary import WINDOWS_S, BrokenRow, LengthDistribution, Peak, TraceSummary
+from workloads.seasons import HourlyVolume
+from workloads.trace_summary import WINDOWS_S, BrokenRow, LengthDistribution, Peak, RouteVolume, TraceSummary
 
 MEMORY_LIMIT = "1GiB"
 EXAMPLES = 5
 """Broken rows that are shown."""
 TEXT_SHOWN = 120
 """Characters of a broken row that are shown."""
+ROUTES = 50
+"""Parts of the traffic that are listed."""
 MICROSECONDS = 1_000_000
+MOST_HOURS = 200_000
+"""Twenty-two years; a longer log has a wrong clock somewhere, and no hourly series is made of it."""
 INCOMPLETE = "time_us IS NULL OR input_tokens IS NULL OR output_tokens IS NULL"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def summarize(path: Path) -> TraceSummary:
-    """Everything that a plan needs from a request log; rows that cannot be read are counted and shown, never guessed."""
-    compression = _compression(path)
-    try:
-        with _database() as database:
-            log = _look(database, path, compression)
-            broken = _load_csv(database, log) if log.kind is _Kind.CSV else _load_json_lines(database, log)
-            return _summary(database, log, broken)
-    except duckdb.Error as error:
-        raise InputError(f"{path} cannot be read as CSV or JSON lines: {_first_line(error)}") from None
+def summarize(logs: Path | Sequence[Path], *, columns: LogFormat | None = None, route: str | None = None) -> TraceSummary:
+    """Everything that a plan needs from a request log in one file or several; rows that cannot be read are counted and shown.
+
+    columns: a mapping of the user's own, when the log is none that is known
+    route: only the part of the traffic with this name
+    """
+    paths = (logs,) if isinstance(logs, Path) else tuple(logs)
+    if not paths:
+        raise InputError("no request log is given")
+    with _database() as database:
+        read = [_read(database, path, columns, alone=len(paths) == 1) for path in paths]
+        _same_format(read)
+        try:
+            return _summary(database, read, route)
+        except duckdb.Error as error:
+            raise InputError(f"{paths[0]} cannot be summarised: {_first_line(error)}") from None
+
+
+def log_files(names: Sequence[str]) -> tuple[Path, ...]:
+    """The files behind names that may hold wildcards, in the order of the names, each name's files sorted."""
+    found: list[Path] = []
+    for name in names:
+        path = Path(name)
+        matches = [path] if path.exists() else [Path(match) for match in sorted(glob.glob(name, recursive=True))]
+        found += matches or [path]
+    return tuple(dict.fromkeys(found))
 
 
 # ---- the file ----
@@ -54,6 +77,7 @@ def summarize(path: Path) -> TraceSummary:
 class _Kind(StrEnum):
     CSV = "csv"
     JSON_LINES = "jsonl"
+    PARQUET = "parquet"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +86,7 @@ class _Log:
 
     path: where it lies
     compression: as DuckDB names it
-    kind: CSV or JSON lines
+    kind: what it is
     delimiter: between the columns of a CSV
     columns: as the header names them, or the keys of the first JSON object
     format: which of them hold what
@@ -77,40 +101,53 @@ class _Log:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Broken:
-    """Rows that could not be read.
+class _Read:
+    """What became of one file.
 
-    rows: how many
-    examples: the first of them
+    log: the file
+    broken_rows, other_rows: rows that are not in the table `request`
+    examples: the first broken ones
     """
 
-    rows: int
+    log: _Log
+    broken_rows: int
+    other_rows: int
     examples: tuple[BrokenRow, ...]
 
 
-def _look(database: duckdb.DuckDBPyConnection, path: Path, compression: str) -> _Log:
-    """Look at the beginning of a file: what kind it is, which columns it has."""
-    row = database.execute(
-        f"SELECT line FROM {_lines(compression)} WHERE trim(line) <> '' LIMIT 1",  # noqa: S608 - fixed text
-        [str(path)],
-    ).fetchone()
-    if row is None:
-        raise InputError(f"{path} has no line of UTF-8 text: a request log has a header and a row per request")
-    first = str(row[0])
-    if first.lstrip().startswith("{"):
-        kind, delimiter, columns = _Kind.JSON_LINES, "", _keys(first, path)
-    else:
-        kind, delimiter = _Kind.CSV, max(",;\t|", key=first.count)
-        columns = _header(first, delimiter, path)
-    known = fitting_format(columns, str(path))
-    return _Log(path=path, compression=compression, kind=kind, delimiter=delimiter, columns=columns, format=known)
-
-
-def _header(line: str, delimiter: str, path: Path) -> tuple[str, ...]:
+def _read(database: duckdb.DuckDBPyConnection, path: Path, columns: LogFormat | None, *, alone: bool) -> _Read:
+    """Append one file to the table `request`."""
+    compression = _compression(path)
     try:
-        return tuple(column.strip() for column in next(csv.reader([line], delimiter=delimiter)))
-    except csv.Error as error:
-        raise InputError(f"{path} has no header that can be read ({error}): a request log begins with the names of its columns") from None
+        log = _look(database, path, compression, columns)
+        read = _load_typed_csv(database, log) if _is_plain(log) else _load(database, log)
+    except duckdb.Error as error:
+        raise InputError(f"{path} cannot be read as CSV, JSON lines or Parquet: {_first_line(error)}") from None
+    if alone:
+        return read
+    return replace(read, examples=tuple(replace(row, place=f"{path.name}, {row.place}") for row in read.examples))
+
+
+def _look(database: duckdb.DuckDBPyConnection, path: Path, compression: str, own: LogFormat | None) -> _Log:
+    """Look at the beginning of a file: what kind it is, which columns it has."""
+    if compression == "parquet":
+        described = database.execute("SELECT column_name FROM (DESCRIBE SELECT * FROM read_parquet(?))", [str(path)]).fetchall()
+        kind, delimiter, columns = _Kind.PARQUET, "", tuple(str(name) for (name,) in described)
+    else:
+        row = database.execute(
+            f"SELECT line FROM {_lines(compression)} WHERE trim(line) <> '' LIMIT 1",
+            [str(path)],
+        ).fetchone()
+        if row is None:
+            raise InputError(f"{path} has no line of UTF-8 text: a request log has a header and a row per request")
+        first = str(row[0])
+        if first.lstrip().startswith("{"):
+            kind, delimiter, columns = _Kind.JSON_LINES, "", _keys(first, path)
+        else:
+            kind, delimiter = _Kind.CSV, max(",;\t|", key=first.count)
+            columns = _header(first, delimiter, path)
+    known = fitting_format(columns, str(path), own)
+    return _Log(path=path, compression=compression, kind=kind, delimiter=delimiter, columns=columns, format=known)
 
 
 def _compression(path: Path) -> str:
@@ -128,9 +165,15 @@ def _compression(path: Path) -> str:
         raise InputError(f"{path} is empty: a request log has a header and a row per request")
     if magic[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise InputError(f"{path} is UTF-16 text: save it as UTF-8 and give it again")
-    if magic[:2] == b"\x1f\x8b":
-        return "gzip"
-    return "zstd" if magic == b"\x28\xb5\x2f\xfd" else "none"
+    known = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"PAR1": "parquet"}
+    return known.get(magic[:2]) or known.get(magic) or "none"
+
+
+def _header(line: str, delimiter: str, path: Path) -> tuple[str, ...]:
+    try:
+        return tuple(column.strip() for column in next(csv.reader([line], delimiter=delimiter)))
+    except csv.Error as error:
+        raise InputError(f"{path} has no header that can be read ({error}): a request log begins with the names of its columns") from None
 
 
 def _keys(line: str, path: Path) -> tuple[str, ...]:
@@ -139,6 +182,17 @@ def _keys(line: str, path: Path) -> tuple[str, ...]:
     except (ValueError, RecursionError):
         raise InputError(f"{path}, line 1 begins a JSON object that does not end on it: one whole object a line is wanted") from None
     return tuple(str(key) for key in document)
+
+
+def _same_format(read: list[_Read]) -> None:
+    first = read[0].log
+    for other in (one.log for one in read[1:]):
+        if other.format.id != first.format.id:
+            raise InputError(
+                f"{first.path} has the columns of {first.format.id} and {other.path} those of {other.format.id}: summarise them apart"
+            )
+        if not other.format.time_unit.has_calendar:
+            raise InputError(f"{first.path} and {other.path} each count from their own start and cannot be joined: summarise them apart")
 
 
 # ---- reading ----
@@ -155,6 +209,10 @@ def _database() -> Iterator[duckdb.DuckDBPyConnection]:
         }
         with duckdb.connect(":memory:", config=config) as database:
             database.execute("SET TimeZone = 'UTC'")  # a time without a zone is UTC
+            database.execute(
+                "CREATE TEMP TABLE request (time_us BIGINT, input_tokens UINTEGER, output_tokens UINTEGER, cached_tokens UINTEGER, "
+                "route VARCHAR, request_id VARCHAR, hashes BIGINT[])"
+            )
             yield database
 
 
@@ -166,43 +224,58 @@ def _lines(compression: str, on_error: str = "ignore_errors = true") -> str:
     )
 
 
-def _load_csv(database: duckdb.DuckDBPyConnection, log: _Log) -> _Broken:
-    """Fill the table `request` from a CSV; DuckDB keeps each row it refuses with its line number."""
-    try:
-        _scan_csv(database, log, log.path)
-    except duckdb.InvalidInputException:  # line ends of both kinds in one file, which the strict reader refuses as a whole
-        with tempfile.TemporaryDirectory(prefix="rightsize-log-") as folder:
-            plain = Path(folder) / "log.csv"
-            _one_kind_of_line_end(log, plain)
-            _scan_csv(database, replace(log, compression="none"), plain)
+def _is_plain(log: _Log) -> bool:
+    """Whether a CSV's own types do the checking: then DuckDB keeps each row it refuses with its line number."""
+    needed = {column.casefold() for column in log.format.columns}
+    return log.kind is _Kind.CSV and log.format.only_column is None and needed <= {column.casefold() for column in log.columns}
+
+
+def _load_typed_csv(database: duckdb.DuckDBPyConnection, log: _Log) -> _Read:
+    time, *tokens = (_place(log.columns, name) for name in log.format.columns)
+    types = {time: _time_type(log.format.time_unit), **dict.fromkeys(tokens, "UINTEGER")}
+    select = (
+        f"SELECT {_time_us(f'c{time}', log.format.time_unit)} AS time_us, c{tokens[0]} AS input_tokens, c{tokens[1]} AS output_tokens, "
+        f"{_optional(log)} FROM {_table(log, types)}"
+    )
+    _insert_csv(database, log, select)
     refused = database.execute(
         "SELECT line, any_value(column_name), any_value(error_type::VARCHAR), any_value(csv_line) "
         "FROM reject_errors GROUP BY line ORDER BY line LIMIT ?",
         [EXAMPLES],
     ).fetchall()
-    count = _one(database, "SELECT count(DISTINCT line) FROM reject_errors")
-    timeless = _drop_timeless(database)
     examples = [
         BrokenRow(place=f"line {line}", reason=_reason(error, column, log), text=_shown(text)) for line, column, error, text in refused
     ]
-    if timeless and len(examples) < EXAMPLES:
+    count = _one(database, "SELECT count(DISTINCT line) FROM reject_errors")
+    database.execute("DELETE FROM reject_errors")
+    timeless = _one(database, f"SELECT count(*) FROM request WHERE {INCOMPLETE}")
+    if timeless:
+        database.execute(f"DELETE FROM request WHERE {INCOMPLETE}")
         examples.append(BrokenRow(place="line not known", reason=f"{timeless} rows have a time that is no moment", text=""))
-    return _Broken(rows=count + timeless, examples=tuple(examples))
+    return _Read(log=log, broken_rows=count + timeless, other_rows=0, examples=tuple(examples[:EXAMPLES]))
 
 
-def _scan_csv(database: duckdb.DuckDBPyConnection, log: _Log, path: Path) -> None:
-    time, *tokens = (_place(log.columns, name) for name in log.format.columns)
-    types = {time: _time_type(log.format.time_unit), **dict.fromkeys(tokens, "UINTEGER")}
+def _insert_csv(database: duckdb.DuckDBPyConnection, log: _Log, select: str) -> None:
+    try:
+        database.execute(f"INSERT INTO request {select}", [str(log.path)])
+    except duckdb.InvalidInputException:  # line ends of both kinds in one file, which the strict reader refuses as a whole
+        if log.kind is not _Kind.CSV:
+            raise
+        with tempfile.TemporaryDirectory(prefix="rightsize-log-") as folder:
+            plain = Path(folder) / "log.csv"
+            _one_kind_of_line_end(log, plain)
+            unpacked = select.replace(f"compression = '{log.compression}'", "compression = 'none'")
+            database.execute(f"INSERT INTO request {unpacked}", [str(plain)])
+
+
+def _table(log: _Log, types: dict[int, str]) -> str:
+    """A table function that reads a CSV's columns as c0, c1, ...: those in `types` must hold what they say, the others are text."""
     columns = ", ".join(f"'c{number}': '{types.get(number, 'VARCHAR')}'" for number in range(len(log.columns)))
     needed = ", ".join(f"'c{number}'" for number in sorted(types))
-    database.execute(
-        f"""
-        CREATE TEMP TABLE request AS
-        SELECT {_time_us(f"c{time}", log.format.time_unit)} AS time_us, c{tokens[0]} AS input_tokens, c{tokens[1]} AS output_tokens
-        FROM read_csv(?, delim = ?, quote = '"', escape = '"', header = true, auto_detect = false, columns = {{{columns}}},
-                      force_not_null = [{needed}], store_rejects = true, rejects_limit = 0, compression = '{log.compression}')
-        """,  # noqa: S608 - numbers and fixed words only
-        [str(path), log.delimiter],
+    return (
+        f"read_csv(?, delim = '{log.delimiter}', quote = '\"', escape = '\"', header = true, auto_detect = false, "
+        f"columns = {{{columns}}}, force_not_null = [{needed}], store_rejects = true, rejects_limit = 0, "
+        f"compression = '{log.compression}')"
     )
 
 
@@ -218,58 +291,137 @@ def _one_kind_of_line_end(log: _Log, target: Path) -> None:
         shutil.copyfileobj(source, copy)
 
 
-def _load_json_lines(database: duckdb.DuckDBPyConnection, log: _Log) -> _Broken:
-    """Fill the table `request` from JSON lines."""
-    moment = f"TRY_CAST({_field(log.format.time)} AS {_time_type(log.format.time_unit)})"
+def _load(database: duckdb.DuckDBPyConnection, log: _Log) -> _Read:
+    """Append JSON lines, Parquet or a CSV with nested fields: every value is tried, and what does not fit is counted."""
+    known = log.format
+    moment = f"TRY_CAST({_field(log, known.time)} AS {_time_type(known.time_unit)})"
     columns = (
-        f"{_time_us(moment, log.format.time_unit)} AS time_us, "
-        f"TRY_CAST({_field(log.format.input_tokens)} AS UINTEGER) AS input_tokens, "
-        f"TRY_CAST({_field(log.format.output_tokens)} AS UINTEGER) AS output_tokens"
+        f"{_time_us(moment, known.time_unit)} AS time_us, TRY_CAST({_field(log, known.input_tokens)} AS UINTEGER) AS input_tokens, "
+        f"TRY_CAST({_field(log, known.output_tokens)} AS UINTEGER) AS output_tokens"
     )
-    lines = _lines(log.compression, "store_rejects = true, rejects_limit = 0")
-    database.execute(
-        f"CREATE TEMP TABLE request AS SELECT {columns} FROM {lines} WHERE trim(line) <> ''",  # noqa: S608
-        [str(log.path)],
-    )
-    refused = [int(line) for (line,) in database.execute("SELECT DISTINCT line FROM reject_errors ORDER BY line").fetchall()]
-    examples = [BrokenRow(place=f"line {line}", reason="not UTF-8 text", text="") for line in refused[:EXAMPLES]]
-    incomplete = _one(database, f"SELECT count(*) FROM request WHERE {INCOMPLETE}")  # noqa: S608
+    is_row = "trim(line) <> ''" if log.kind is _Kind.JSON_LINES else "true"
+    counts = f"{is_row} AND {_only(log)}"
+    _insert_csv(database, log, f"SELECT {columns}, {_optional(log)} FROM {_rows(log)} WHERE {counts}")
+    refused = _refused_lines(database, log)
+    label = "row" if log.kind is _Kind.PARQUET else "line"
+    examples = [BrokenRow(place=f"{label} {line}", reason=reason, text="") for line, reason in refused[:EXAMPLES]]
+    incomplete = _one(database, f"SELECT count(*) FROM request WHERE {INCOMPLETE}")
     if incomplete:
-        database.execute(f"DELETE FROM request WHERE {INCOMPLETE}")  # noqa: S608
+        database.execute(f"DELETE FROM request WHERE {INCOMPLETE}")
+        shown = _raw(log)
         rows = database.execute(
-            f"SELECT line_number, left(line, {10 * TEXT_SHOWN}), json_valid(line), time_us IS NULL, input_tokens IS NULL FROM "  # noqa: S608
-            f"(SELECT row_number() OVER () AS line_number, line, {columns} FROM {_lines(log.compression)}) "
-            f"WHERE trim(line) <> '' AND ({INCOMPLETE}) ORDER BY line_number LIMIT {EXAMPLES}",
+            f"SELECT line_number, left({shown}, {10 * TEXT_SHOWN}), {_is_object(log)}, time_us IS NULL, input_tokens IS NULL FROM "
+            f"(SELECT row_number() OVER () AS line_number, *, {columns} FROM {_rows(log, again=True)}) "
+            f"WHERE {counts} AND ({INCOMPLETE}) ORDER BY line_number LIMIT {EXAMPLES}",
             [str(log.path)],
         ).fetchall()
-        examples += [_broken_json(log, _true_line(int(row[0]), refused), *row[1:]) for row in rows]
+        numbers = [line for line, _ in refused]
+        header = 1 if log.kind is _Kind.CSV else 0
+        examples += [_broken_value(log, label, _true_line(int(row[0]) + header, numbers), *row[1:]) for row in rows]
     examples.sort(key=lambda row: int(row.place.split()[1]))
-    return _Broken(rows=incomplete + len(refused), examples=tuple(examples[:EXAMPLES]))
+    return _Read(
+        log=log,
+        broken_rows=incomplete + len(refused),
+        other_rows=_other_rows(database, log, is_row),
+        examples=tuple(examples[:EXAMPLES]),
+    )
 
 
-def _broken_json(log: _Log, line_number: int, text: str, is_json: bool, no_time: bool, no_input: bool) -> BrokenRow:
-    field = log.format.time if no_time else log.format.input_tokens if no_input else log.format.output_tokens
-    reason = f"'{field}' is missing or no such number or time" if is_json else "not a JSON object"
-    return BrokenRow(place=f"line {line_number}", reason=reason, text=_shown(text))
+def _rows(log: _Log, *, again: bool = False) -> str:
+    """The table function for a file's rows; `again` leaves out what the first reading has refused, without a second record of it."""
+    if log.kind is _Kind.PARQUET:
+        return "read_parquet(?)"
+    on_error = "ignore_errors = true" if again else "store_rejects = true, rejects_limit = 0"
+    if log.kind is _Kind.JSON_LINES:
+        return _lines(log.compression, on_error)
+    return _table(log, {}).replace("store_rejects = true, rejects_limit = 0", on_error).replace("force_not_null = [], ", "")
 
 
-def _true_line(counted: int, refused: list[int]) -> int:
-    """The line in the file of the `counted`-th line that was not refused."""
-    for line in refused:
-        if line > counted:
-            break
-        counted += 1
-    return counted
+def _refused_lines(database: duckdb.DuckDBPyConnection, log: _Log) -> list[tuple[int, str]]:
+    if log.kind is _Kind.PARQUET:
+        return []
+    found = database.execute("SELECT line, any_value(error_type::VARCHAR) FROM reject_errors GROUP BY line ORDER BY line").fetchall()
+    database.execute("DELETE FROM reject_errors")
+    return [(int(line), "not UTF-8 text" if error == "INVALID ENCODING" else str(error).lower()) for line, error in found]
+
+
+def _other_rows(database: duckdb.DuckDBPyConnection, log: _Log, is_row: str) -> int:
+    if log.format.only_column is None:
+        return 0
+    query = f"SELECT count(*) FROM {_rows(log, again=True)} WHERE {is_row} AND NOT {_only(log)}"
+    row = database.execute(query, [str(log.path)]).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def _only(log: _Log) -> str:
+    """SQL for whether a row is a request; rows that cannot say are kept, so that they are counted as broken."""
+    if log.format.only_column is None or log.format.only_value is None:
+        return "true"
+    return f"coalesce({_field(log, log.format.only_column)} = {_text(log.format.only_value)}, true)"
+
+
+def _optional(log: _Log) -> str:
+    """SQL for the columns that a log may have."""
+
+    def text(name: str | None) -> str:
+        return "NULL" if name is None or _is_absent(log, name) else _field(log, name)
+
+    hashes = log.format.prefix_hashes
+    blocks = "NULL" if hashes is None or _is_absent(log, hashes) else f"TRY_CAST({_field(log, hashes)} AS BIGINT[])"
+    return (
+        f"TRY_CAST({text(log.format.cached_input_tokens)} AS UINTEGER) AS cached_tokens, {text(log.format.route)} AS route, "
+        f"{text(log.format.request_id)} AS request_id, {blocks} AS hashes"
+    )
+
+
+def _is_absent(log: _Log, name: str) -> bool:
+    found = [column.casefold() for column in log.columns]
+    return name.casefold() not in found and name.split(".")[0].casefold() not in found
+
+
+def _field(log: _Log, name: str) -> str:
+    """SQL for a field as text: a column, or a field inside one; NULL when it is not there."""
+    if log.kind is _Kind.JSON_LINES:
+        return f"CASE WHEN json_valid(line) THEN json_extract_string(line, {_json_path(name.split('.'))}) END"
+    found = [column.casefold() for column in log.columns]
+    if name.casefold() in found:
+        return f"CAST({_column(log, name)} AS VARCHAR)"
+    outer, *inner = name.split(".")
+    column = _column(log, outer)
+    if log.kind is _Kind.PARQUET:
+        whole = f"to_json({column})"
+        inside = f"CASE WHEN json_type({whole}) = 'VARCHAR' THEN {whole} ->> '$' ELSE {whole} END"  # a struct, or JSON kept as text
+        return f"json_extract_string({inside}, {_json_path(inner)})"
+    return f"CASE WHEN json_valid({column}) THEN json_extract_string({column}, {_json_path(inner)}) END"
+
+
+def _column(log: _Log, name: str) -> str:
+    number = _place(log.columns, name)
+    return f"c{number}" if log.kind is _Kind.CSV else '"' + log.columns[number].replace('"', '""') + '"'
+
+
+def _raw(log: _Log) -> str:
+    """SQL for a row as it is shown when it is broken."""
+    if log.kind is _Kind.JSON_LINES:
+        return "line"
+    return "concat_ws(', ', " + ", ".join(_field(log, name) for name in log.format.columns) + ")"
+
+
+def _is_object(log: _Log) -> str:
+    return "json_valid(line)" if log.kind is _Kind.JSON_LINES else "true"
+
+
+def _json_path(steps: Sequence[str]) -> str:
+    return _text("$." + ".".join('"' + step.replace('"', "") + '"' for step in steps))
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
 
 
 def _place(columns: tuple[str, ...], name: str) -> int:
     return [column.casefold() for column in columns].index(name.casefold())
-
-
-def _field(path: str) -> str:
-    """SQL for a field of the JSON object in `line`, NULL when the line is no JSON."""
-    steps = ".".join('"' + step.replace('"', "") + '"' for step in path.split("."))
-    return "CASE WHEN json_valid(line) THEN json_extract_string(line, '$." + steps.replace("'", "''") + "') END"
 
 
 def _time_type(unit: TimeUnit) -> str:
@@ -283,41 +435,58 @@ def _time_us(expression: str, unit: TimeUnit) -> str:
     return f"TRY_CAST(round({expression} * {unit.seconds * MICROSECONDS:.0f}) AS BIGINT)"
 
 
-def _drop_timeless(database: duckdb.DuckDBPyConnection) -> int:
-    timeless = _one(database, "SELECT count(*) FROM request WHERE time_us IS NULL")
-    if timeless:
-        database.execute("DELETE FROM request WHERE time_us IS NULL")
-    return timeless
-
-
 def _reason(error: str, column: str | None, log: _Log) -> str:
     if error == "CAST" and column is not None:
         return f"'{log.columns[int(column[1:])]}' is missing or no such number or time"
     return error.lower()
 
 
+def _broken_value(log: _Log, label: str, number: int, text: str, is_object: bool, no_time: bool, no_input: bool) -> BrokenRow:
+    field = log.format.time if no_time else log.format.input_tokens if no_input else log.format.output_tokens
+    reason = f"'{field}' is missing or no such number or time" if is_object else "not a JSON object"
+    return BrokenRow(place=f"{label} {number}", reason=reason, text=_shown(text))
+
+
+def _true_line(counted: int, refused: list[int]) -> int:
+    """The line in the file of the `counted`-th line that was not refused."""
+    for line in refused:
+        if line > counted:
+            break
+        counted += 1
+    return counted
+
+
 # ---- counting ----
 
 
-def _summary(database: duckdb.DuckDBPyConnection, log: _Log, broken: _Broken) -> TraceSummary:
+def _summary(database: duckdb.DuckDBPyConnection, read: list[_Read], route: str | None) -> TraceSummary:
+    log = read[0].log
+    broken = sum(one.broken_rows for one in read)
+    examples = tuple(row for one in read for row in one.examples)[:EXAMPLES]
+    jumps = _one(database, "SELECT count(*) FROM (SELECT time_us - lag(time_us) OVER () AS step_us FROM request) WHERE step_us < 0")
+    duplicates = _drop_duplicates(database, log)
+    routes = _routes(database, log)
+    if route is not None:
+        _keep_route(database, log, route, routes)
     row = database.execute("SELECT count(*), min(time_us), max(time_us) FROM request").fetchone()
     assert row is not None
     requests, first_us, last_us = row
     if requests == 0:
-        first = f"; the first, {broken.examples[0].place}: {broken.examples[0].reason}" if broken.examples else ""
-        raise InputError(f"{log.path} holds no request: 0 rows could be read and {broken.rows} could not{first}")
+        first = f"; the first, {examples[0].place}: {examples[0].reason}" if examples else ""
+        raise InputError(f"{log.path} holds no request: 0 rows could be read and {broken} could not{first}")
     if first_us == last_us:
         raise InputError(f"{log.path} holds {requests} request(s) at one moment: a rate needs requests at two moments at least")
     calendar = log.format.time_unit.has_calendar
     return TraceSummary(
-        name=log.path.name.split(".")[0] or log.path.name,
+        name=_name(read, route),
         format_id=log.format.id,
+        files=len(read),
         requests=requests,
-        broken_rows=broken.rows,
-        broken_examples=broken.examples,
-        clock_jumps_back=_one(
-            database, "SELECT count(*) FROM (SELECT time_us - lag(time_us) OVER () AS step_us FROM request) WHERE step_us < 0"
-        ),
+        broken_rows=broken,
+        broken_examples=examples,
+        duplicates=duplicates,
+        other_rows=sum(one.other_rows for one in read),
+        clock_jumps_back=jumps,
         first=_moment(first_us) if calendar else None,
         last=_moment(last_us) if calendar else None,
         span_s=(last_us - first_us) / MICROSECONDS,
@@ -325,11 +494,57 @@ def _summary(database: duckdb.DuckDBPyConnection, log: _Log, broken: _Broken) ->
         output_lengths=_lengths(database, "output_tokens"),
         peaks=tuple(peak for width in WINDOWS_S if (peak := _peak(database, first_us, last_us, width)) is not None),
         gap_cv=_gap_cv(database),
+        cached_input_share=_cached_share(database),
+        prefix_reuse_share=_prefix_reuse(database, log),
+        routes=routes,
+        hourly=_hourly(database, first_us, last_us) if calendar else None,
     )
 
 
+def _name(read: list[_Read], route: str | None) -> str:
+    first = read[0].log.path.name.split(".")[0] or read[0].log.path.name
+    more = f" and {len(read) - 1} more" if len(read) > 1 else ""
+    return first + more + (f", {route}" if route is not None else "")
+
+
+def _drop_duplicates(database: duckdb.DuckDBPyConnection, log: _Log) -> int:
+    """Rows whose id stood before are taken out; rows without an id are all kept."""
+    if log.format.request_id is None:
+        return 0
+    duplicates = _one(database, "SELECT count(request_id) - count(DISTINCT request_id) FROM request")
+    if duplicates:
+        database.execute(
+            "DELETE FROM request WHERE request_id IS NOT NULL AND rowid NOT IN "
+            "(SELECT min(rowid) FROM request WHERE request_id IS NOT NULL GROUP BY request_id)"
+        )
+    return duplicates
+
+
+def _routes(database: duckdb.DuckDBPyConnection, log: _Log) -> tuple[RouteVolume, ...]:
+    if log.format.route is None:
+        return ()
+    rows = database.execute(
+        "SELECT coalesce(route, ''), count(*), sum(input_tokens), sum(output_tokens) FROM request "
+        "GROUP BY 1 ORDER BY sum(input_tokens::HUGEINT + output_tokens::HUGEINT) DESC, 1 LIMIT ?",
+        [ROUTES],
+    ).fetchall()
+    return tuple(
+        RouteVolume(name=str(name), requests=int(count), input_tokens=int(given), output_tokens=int(made))
+        for name, count, given, made in rows
+    )
+
+
+def _keep_route(database: duckdb.DuckDBPyConnection, log: _Log, route: str, routes: tuple[RouteVolume, ...]) -> None:
+    if log.format.route is None:
+        raise InputError(f"{log.path} has no column by which its traffic could be split, so there is no route '{route}'")
+    database.execute("DELETE FROM request WHERE coalesce(route, '') <> ?", [route])
+    if _one(database, "SELECT count(*) FROM request") == 0:
+        known = ", ".join(f"'{one.name}'" for one in routes[:10])
+        raise InputError(f"{log.path} has no route '{route}': the largest in its column '{log.format.route}' are {known}")
+
+
 def _lengths(database: duckdb.DuckDBPyConnection, column: str) -> LengthDistribution:
-    counted = database.execute(f"SELECT {column} AS length, count(*) AS requests FROM request GROUP BY 1 ORDER BY 1").fetchnumpy()  # noqa: S608
+    counted = database.execute(f"SELECT {column} AS length, count(*) AS requests FROM request GROUP BY 1 ORDER BY 1").fetchnumpy()
     return LengthDistribution(
         lengths_tokens=np.asarray(counted["length"], dtype=np.int64),
         counts=np.asarray(counted["requests"], dtype=np.int64),
@@ -366,6 +581,52 @@ def _gap_cv(database: duckdb.DuckDBPyConnection) -> float:
     ).fetchone()
     assert row is not None
     return float(row[0])
+
+
+def _cached_share(database: duckdb.DuckDBPyConnection) -> float | None:
+    """Cached over all input tokens of the rows that say how many were cached."""
+    row = database.execute(
+        "SELECT sum(least(cached_tokens, input_tokens)), sum(input_tokens) FROM request WHERE cached_tokens IS NOT NULL"
+    ).fetchone()
+    assert row is not None
+    cached, total = row
+    return int(cached) / int(total) if total else None
+
+
+def _prefix_reuse(database: duckdb.DuckDBPyConnection, log: _Log) -> float | None:
+    """Share of input tokens in leading blocks that an earlier request had; a hash stands for its block and all before it."""
+    row = database.execute(
+        """
+        WITH block AS (SELECT rowid AS request, input_tokens, unnest(hashes) AS hash FROM request WHERE hashes IS NOT NULL),
+             first AS (SELECT hash, min(request) AS request FROM block GROUP BY hash),
+             hit AS (SELECT any_value(input_tokens) AS input_tokens, count(*) AS blocks
+                     FROM block JOIN first USING (hash) WHERE first.request < block.request GROUP BY block.request)
+        SELECT (SELECT coalesce(sum(least(blocks * $block_tokens, input_tokens)), 0) FROM hit),
+               (SELECT sum(input_tokens) FROM request WHERE hashes IS NOT NULL)
+        """,
+        {"block_tokens": log.format.prefix_block_tokens},
+    ).fetchone()
+    assert row is not None
+    reused, total = row
+    return int(reused) / int(total) if total else None
+
+
+def _hourly(database: duckdb.DuckDBPyConnection, first_us: int, last_us: int) -> HourlyVolume | None:
+    """Complete hours, those without requests included."""
+    hour_us = 3600 * MICROSECONDS
+    first_hour, end_hour = -(-first_us // hour_us), last_us // hour_us
+    if not 0 < end_hour - first_hour <= MOST_HOURS:
+        return None
+    counted = database.execute(
+        "SELECT time_us // $hour - $first AS hour, count(*)::DOUBLE AS requests, "
+        "sum(input_tokens::BIGINT + output_tokens::BIGINT)::DOUBLE AS tokens FROM request "
+        "WHERE time_us >= $first * $hour AND time_us < $end * $hour GROUP BY 1",
+        {"hour": hour_us, "first": first_hour, "end": end_hour},
+    ).fetchnumpy()
+    hours = np.asarray(counted["hour"], dtype=np.int64)
+    requests, tokens = np.zeros(end_hour - first_hour), np.zeros(end_hour - first_hour)
+    requests[hours], tokens[hours] = np.asarray(counted["requests"]), np.asarray(counted["tokens"])
+    return HourlyVolume(first_hour=first_hour, requests=requests, tokens=tokens)
 
 
 def _one(database: duckdb.DuckDBPyConnection, query: str) -> int:
