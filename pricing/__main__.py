@@ -1,4 +1,4 @@
-"""python -m pricing show PROVIDER:MODEL | rents DEVICE: what the price book says, and where it has it from."""
+"""python -m pricing show PROVIDER:MODEL | rents DEVICE | refresh [FEED] | accept ID: prices, and where they are from."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import typer
 
 from facts.commandline import run
 from facts.errors import InputError
-from pricing.prices import ApiPrice, PriceBook, age_days, freshness
+from facts.settings import settings
+from pricing.prices import ApiPrice, PriceBook, PriceRow, age_days, freshness, wheel_rows
+from pricing.refresh import Agreement, Feed, agreement, check_acceptable, diff, propose
+from pricing.store import accepted_prices, get_snapshot, save_snapshot
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="What a model or a GPU costs, with source and date.")
 
@@ -24,7 +27,7 @@ def show(
 ) -> None:
     """The price of a model for one request size, and what it hides."""
     day = _day(as_of)
-    price = PriceBook.load(day).api_price(model, input_tokens=input_tokens)
+    price = PriceBook.load(day, snapshot=accepted_prices(settings(), day)).api_price(model, input_tokens=input_tokens)
     print(f"{price.ref} ({price.provider_class.value}), USD per million tokens, prompts of {input_tokens:g} tokens, {day}")
     for label, usd in _rates(price):
         print(f"  {label:<16} {'none published' if usd is None else f'{usd:g}'}")
@@ -54,6 +57,52 @@ def rents(device: Annotated[str, typer.Argument(help="Id of an accelerator, as i
     owned = book.server(device)
     if owned is not None:
         print(f"to own: {owned.capex_usd_per_gpu:g} USD with its share of the host, {owned.power_kw_per_gpu:g} kW ({owned.source.note})")
+
+
+@app.command()
+def refresh(
+    feed: Annotated[Feed, typer.Argument(help="Whose list to fetch.")] = Feed.GENAI_PRICES,
+    url: Annotated[str, typer.Option(help="Another address of the same list, for a mirror.")] = "",
+) -> None:
+    """Fetch a live price list, show what it would change, and keep it for `accept`; the prices in use stay."""
+    now = datetime.now(UTC)
+    in_use = _in_use(now.date())
+    proposal = propose(feed, now.date(), current=in_use, url=url or None)
+    if proposal is None:
+        print(f"{feed.value}: nothing newer")
+        return
+    print(f"{feed.value}: {len(proposal.snapshot.rows)} prices, {proposal.dropped} without one; {proposal.diff.sentence}")
+    if feed is Feed.LITELLM:
+        second = {row.id: row for row in proposal.snapshot.rows}
+        found = [agreement(row, second) for row in in_use]
+        print("; ".join(f"{kind.value}: {found.count(kind)}" for kind in Agreement))
+        return
+    for change in proposal.diff.changed:
+        print(f"  {change.id}: {change.before[0]:g}/{change.before[1]:g} to {change.after[0]:g}/{change.after[1]:g}")
+    snapshot_id = save_snapshot(settings(), proposal.snapshot, created=now, accepted=False)
+    print(f"to use it: python -m pricing accept {snapshot_id}")
+
+
+@app.command()
+def accept(
+    snapshot_id: Annotated[str, typer.Argument(help="Id that `refresh` printed.")],
+    confirm: Annotated[bool, typer.Option("--confirm", help="Vendor prices that moved far were looked at.")] = False,
+) -> None:
+    """Use a fetched price list from today on."""
+    now = datetime.now(UTC)
+    snapshot = get_snapshot(settings(), snapshot_id)
+    check_acceptable(snapshot, diff(_in_use(now.date()), snapshot.rows), confirmed=confirm)
+    save_snapshot(settings(), snapshot, created=now, accepted=True)
+    print(f"accepted: {len(snapshot.rows)} prices of {snapshot.feed}, fetched {snapshot.as_of}")
+
+
+def _in_use(day: date) -> tuple[PriceRow, ...]:
+    """The rows that a look-up would find today: accepted live ones over the bundled."""
+    accepted = accepted_prices(settings(), day)
+    by_id = {row.id: row for row in wheel_rows(day)}
+    if accepted is not None:
+        by_id |= {row.id: row for row in accepted.rows}
+    return tuple(by_id[row_id] for row_id in sorted(by_id))
 
 
 def _rates(price: ApiPrice) -> tuple[tuple[str, float | None], ...]:

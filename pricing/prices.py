@@ -7,6 +7,7 @@ was released stands for the day its prices were checked. Rents and servers come 
 from __future__ import annotations
 
 import difflib
+import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -14,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from enum import StrEnum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib.resources import files
 from typing import Any, Self
 
@@ -440,7 +441,14 @@ class PriceBook:
         ]
         return tuple(sorted(current, key=lambda price: (price.usd_per_gpu_hour, price.provider, price.id)))
 
-    def rental(self, device_id: str, *, providers: Iterable[str] | None = None, gpus_per_replica: int | None = None) -> RentalPrice | None:
+    def rental(
+        self,
+        device_id: str,
+        *,
+        providers: Iterable[str] | None = None,
+        gpus_per_replica: int | None = None,
+        term: str = "on_demand",
+    ) -> RentalPrice | None:
         """The rent that a plan is made with: the median-priced on-demand offer of a named cloud, None where there is none.
 
         From the on-demand rows of clouds and specialised clouds (marketplaces such as OpenRelay and published cost models excluded), of
@@ -448,7 +456,7 @@ class PriceBook:
         replica without GPUs left over (all sizes where none does: bill whole instances). Sorted by price per GPU, the middle one; of an
         even number, the lower of the two. The user's own GPU rent stands over whatever was found.
         """
-        offers = [price for price in self.rentals(device_id) if price.term == "on_demand" and price.provider_class in _RENTERS]
+        offers = [price for price in self.rentals(device_id) if price.term == term and price.provider_class in _RENTERS]
         if providers is not None:
             allowed = tuple(providers)
             offers = [price for price in offers if is_provider(price.provider, allowed)]
@@ -485,16 +493,36 @@ class PriceBook:
         """Ids of every device with a rent or a price to own, sorted."""
         return tuple(sorted({*_rents(), *_servers(), *(row.device_id for row in self.own_rents)}))
 
+    @property
+    def identity(self) -> str:
+        """Which prices these are, for replaying a decision: the pinned catalogue and the accepted live prices."""
+        return WHEEL + (f" + live {self.snapshot.sha256[:16]}" if self.snapshot is not None else "")
+
+    @cached_property
+    def _snapshot_rows(self) -> dict[tuple[str, str], PriceRow]:
+        rows = self.snapshot.rows if self.snapshot is not None else ()
+        return {(row.provider, row.model.lower()): row for row in rows if not row.route}
+
+    @cached_property
+    def _snapshot_families(self) -> dict[str, list[PriceRow]]:
+        found: dict[str, list[PriceRow]] = defaultdict(list)
+        for row in self.snapshot.rows if self.snapshot is not None else ():
+            found[family_of(row.model)].append(row)
+        return found
+
     def _snapshot_row(self, provider: str, model: str) -> PriceRow | None:
-        return _snapshot_index(self.snapshot).get((provider, model)) if self.snapshot is not None else None
+        """The live row of a model; an alias is looked up under the id that the bundled catalogue resolves it to."""
+        direct = self._snapshot_rows.get((provider, model.lower()))
+        if direct is None and self.snapshot is not None:
+            bundled = _wheel_row(provider, model, self.as_of)
+            return self._snapshot_rows.get((bundled.provider, bundled.model.lower())) if bundled is not None else None
+        return direct
 
     def _offers(self, family: str) -> list[tuple[PriceRow, str]]:
         """Rows of a family, highest layer first; a lower layer's row of the same provider, model and route is left out."""
         found: dict[str, tuple[PriceRow, str]] = {}
-        if self.snapshot is not None:
-            for row in self.snapshot.rows:
-                if family_of(row.model) == family:
-                    found.setdefault(row.id, (row, "accepted live snapshot"))
+        for row in self._snapshot_families.get(family, ()):
+            found.setdefault(row.id, (row, "accepted live snapshot"))
         for provider_id, model_id in _wheel_families().get(family, ()):
             if (provider_id, family) in _NOT_SOLD:
                 continue
@@ -559,10 +587,19 @@ def wheel_rows(as_of: date) -> tuple[PriceRow, ...]:
     return rows_of(data_snapshot.get_snapshot().providers, as_of, _wheel_source_note())
 
 
-def rows_of(providers: Iterable[Any], as_of: date, note: str) -> tuple[PriceRow, ...]:
+def rows_of(providers: Iterable[Any], as_of: date, note: str, checked: date = WHEEL_RELEASED) -> tuple[PriceRow, ...]:
     """A genai-prices catalogue as canonical rows, sorted by id; models without a usable token price are left out."""
-    rows = (_row(provider, model, as_of, note) for provider in providers for model in provider.models)
-    return tuple(sorted((row for row in rows if row is not None), key=lambda row: row.id))
+    rows = (_row(provider, model, as_of, note, checked) for provider in providers for model in provider.models)
+    by_id = {row.id: row for row in rows if row is not None}
+    return tuple(by_id[row_id] for row_id in sorted(by_id))
+
+
+def rows_sha256(rows: Iterable[PriceRow]) -> str:
+    """Hash of canonical rows: the same prices give the same hash, whatever the feed's order and spacing."""
+    digest = hashlib.sha256()
+    for row in sorted(rows, key=lambda row: row.id):
+        digest.update(row.model_dump_json(exclude_defaults=True).encode())
+    return digest.hexdigest()
 
 
 # ---- below: how ----
@@ -702,11 +739,6 @@ def _file_row(provider: str, model: str, as_of: date) -> PriceRow | None:
     rows = [row for row in _file_rows() if row.provider == provider and row.model.lower() == model.lower()]
     rows = [row for row in rows if row.valid_from is None or row.valid_from <= as_of]
     return max(rows, key=lambda row: row.valid_from or date.min, default=None)
-
-
-@lru_cache(maxsize=4)
-def _snapshot_index(snapshot: PriceSnapshot) -> dict[tuple[str, str], PriceRow]:
-    return {(row.provider, row.model): row for row in snapshot.rows if not row.route}
 
 
 def _resolved(row: PriceRow, input_tokens: float, layer: str) -> ApiPrice:
