@@ -114,13 +114,12 @@ def _vertical_bars(trace: dict[str, Any], layout: dict[str, Any], x: Scale, y: S
 
 def _horizontal_bars(trace: dict[str, Any], layout: dict[str, Any], x: Scale, y: Scale) -> list[str]:
     thick = abs(y(1) - y(0)) * (1 - float(layout.get("bargap", 0.2)))
-    texts = trace.get("text") or []
     parts = []
+    if trace.get("text"):
+        raise UnknownChartPart("text on horizontal bars cannot be drawn: set it as annotations")
     for index, (at, amount) in enumerate(zip(trace["y"], trace["x"], strict=True)):
         end, middle = x(float(amount)), y(float(at))
         parts.append(_bar(x(0), middle - thick / 2, end - x(0), thick, _colour_at(trace, index), _opacity_at(trace, index)))
-        if index < len(texts):
-            parts.append(_text(end + 5, middle, str(texts[index]), anchor="start", baseline="middle"))
     return parts
 
 

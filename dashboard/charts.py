@@ -167,34 +167,29 @@ def totals(recommendation: Recommendation) -> Chart | None:
     if not options:
         return None
     figure = go.Figure()
-    labels = _row_labels(options, recommendation.choice)
     amounts = [option.total_usd or 0.0 for option in options]
     figure.add_trace(
         go.Bar(
             y=list(range(len(options))),
             x=amounts,
             orientation="h",
-            text=[fmt.usd_short(amount) for amount in amounts],
-            textposition="outside",
-            cliponaxis=False,
             marker={"color": [_colour(option) for option in options], "opacity": [1.0 if option.feasible else 0.35 for option in options]},
             hovertext=[f"{option.title}: {fmt.usd(option.total_usd)}" for option in options],
             hoverinfo="text",
         )
     )
-    _money_axis(figure, "xaxis", max(amounts) * 1.12)
+    for row, option in enumerate(options):
+        # Above its bar, not beside it: a long name fits on a phone too.
+        figure.add_annotation(
+            x=0, y=row, text=_row_label(option, recommendation.choice), showarrow=False, xanchor="left", yanchor="bottom", yshift=7
+        )
+    _money_axis(figure, "xaxis", max(amounts))
     figure.update_layout(
-        height=88 + 34 * len(options),
-        bargap=0.35,
-        margin={"l": 204, "r": 40, "t": 8, "b": 40},
+        height=72 + 42 * len(options),
+        bargap=0.66,
+        margin={"l": 16, "r": 24, "t": 16, "b": 40},
         showlegend=False,
-        yaxis={
-            "tickvals": list(range(len(options))),
-            "ticktext": labels,
-            "range": [len(options) - 0.5, -0.5],
-            "showgrid": False,
-            "zeroline": False,
-        },
+        yaxis={"tickvals": [], "ticktext": [], "range": [len(options) - 0.5, -0.9], "showgrid": False, "zeroline": False},
     )
     said = "; ".join(f"{option.title} {fmt.usd(option.total_usd)}{'' if option.feasible else ' (refused)'}" for option in options)
     horizon = recommendation.scenario.workload.horizon_months
@@ -319,24 +314,14 @@ def _apart(lines: Sequence[tuple[OptionResult, list[float]]], gap: float) -> lis
     return placed
 
 
-def _row_labels(options: Sequence[OptionResult], choice: Choice) -> list[str]:
-    labels = []
-    for option in options:
-        marks = ["recommended"] if option.id == choice.option_id else []
-        if not option.feasible:
-            marks.append("refused")
-        label = _clipped(option.title, 30)
-        labels.append(f"{label}<br>({', '.join(marks)})" if marks else label)
-    return labels
+def _row_label(option: OptionResult, choice: Choice) -> str:
+    marks = [name for name, holds in (("recommended", option.id == choice.option_id), ("refused", not option.feasible)) if holds]
+    return f"{option.title}: {fmt.usd(option.total_usd)}" + (f" ({', '.join(marks)})" if marks else "")
 
 
 def _short_name(option: OptionResult) -> str:
     name = ARM_SHORT_NAMES.get(str(option.arm), fmt.arm_name(str(option.arm)))
     return name if option.feasible else f"{name} (refused)"
-
-
-def _clipped(text: str, length: int) -> str:
-    return text if len(text) <= length else text[: length - 1].rstrip() + "…"
 
 
 def _colour(option: OptionResult) -> str:

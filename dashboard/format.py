@@ -253,16 +253,20 @@ def markdown_literal(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]()<>#+\-.!|~$:&@^=\"'])", r"\\\1", flat)
 
 
+def markdown_cell(text: str) -> str:
+    """`text` as it is, an http address as a link that shows its host."""
+    match = re.fullmatch(r"https?://([A-Za-z0-9.\-]+)(?::\d+)?(/[A-Za-z0-9._~%/?=&+#,;:@!\-]*)?", text)
+    return f"[{markdown_literal(match[1])}]({text})" if match else markdown_literal(text)
+
+
 def csv_literal(text: str) -> str:
     """`text` so that a spreadsheet shows it as it is: a leading sign that begins a formula is quoted."""
     return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") and not _is_number(text) else text
 
 
 def _three_digits(value: float) -> str:
-    text = f"{value:.3g}"
-    if "e" in text:
-        text = f"{float(text):,.0f}"
-    return f"{float(text):,.0f}" if float(text) >= 1000 else text
+    rounded = float(f"{value:.3g}")
+    return f"{rounded:,.0f}" if abs(rounded) >= 100 else f"{rounded:g}"
 
 
 def _is_number(text: str) -> bool:

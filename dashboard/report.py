@@ -266,7 +266,7 @@ def _measurements(recommendation: Recommendation, measurements: Sequence[Measure
         )
         for measurement in measurements
     )
-    found = ()
+    found: tuple[Table, ...] = ()
     if rows:
         found = (
             Table(caption="Measurements used", columns=("Probe id", "Host", "Engine", "Measured"), rows=rows, widths=(1.2, 1.2, 1.4, 3)),

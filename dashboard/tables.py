@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 
 import pandas as pd
@@ -99,6 +100,30 @@ def upfront_table(option: OptionResult) -> pd.DataFrame:
     )
 
 
+def key_figures(option: OptionResult) -> pd.DataFrame:
+    """The figures of one option that are not in its bill."""
+    plan = option.plan
+    figures = {
+        "Total": fmt.usd(option.total_usd),
+        "Per million tokens": fmt.usd(option.usd_per_mtok, cents=True),
+        "A year once all runs": fmt.usd(option.run_rate_year_usd),
+        "NPV against today": fmt.usd(option.npv_usd),
+        "ROI": fmt.roi(option.roi),
+        "Payback": fmt.months(option.payback_months),
+        "Live after": fmt.months(option.live_after_months),
+        "Good enough": f"{fmt.share(option.quality.probability)} ({fmt.share(option.quality.low)} to {fmt.share(option.quality.high)})",
+    }
+    if plan is not None:
+        figures |= {
+            "Servers": f"{plan.replicas} of {plan.server}" + (f", {plan.spare_replicas} of them spare" if plan.spare_replicas else ""),
+            "Busy": fmt.share(plan.utilization_share),
+            "Speed of one": f"{fmt.rate(plan.output_tokens_per_s)}, {plan.basis}",
+            "First token, at the peak": fmt.milliseconds(plan.ttft_ms),
+            "Each further token": fmt.milliseconds(plan.tpot_ms),
+        }
+    return pd.DataFrame([{"Figure": name, "Value": value} for name, value in figures.items()])
+
+
 def path_table(recommendation: Recommendation) -> pd.DataFrame:
     """The walk through the decision tree, one row per question."""
     return pd.DataFrame(
@@ -121,6 +146,23 @@ def sources_table(recommendation: Recommendation) -> pd.DataFrame:
                 "Age": fmt.age(line.age_days),
                 "Basis": str(line.basis),
                 "Note": line.note,
+            }
+            for line in recommendation.sources
+        ]
+    )
+
+
+def sources_overview(recommendation: Recommendation) -> pd.DataFrame:
+    """The same for the page: the address as it is, for a link; date and age in one column."""
+    return pd.DataFrame(
+        [
+            {
+                "What": line.label,
+                "Value": line.value,
+                "Basis": str(line.basis),
+                "Read on": f"{fmt.day(line.checked)} ({fmt.age(line.age_days)})" if line.checked else fmt.NOTHING,
+                "Source": line.url or fmt.NOTHING,
+                "Note": line.note or fmt.NOTHING,
             }
             for line in recommendation.sources
         ]
@@ -159,7 +201,14 @@ def runs_on(option: OptionResult) -> str:
     where = fmt.PLACEMENT_NAMES.get(str(option.placement), fmt.words(str(option.placement)))
     if option.plan is None:
         return f"{option.provider}, {where}" if option.provider else where
-    return f"{option.plan.replicas} × {option.plan.server}" + (f", {option.provider}" if option.provider else f", {where}")
+    count = "1 server" if option.plan.replicas == 1 else f"{option.plan.replicas} servers"
+    return f"{count} of {option.plan.server}, {option.provider or where}"
+
+
+def is_amount(column: pd.Series) -> bool:
+    """Whether a column of text holds numbers: every cell begins with a digit, a sign or a currency sign, or is empty."""
+    cells = [str(cell) for cell in column if str(cell) not in (fmt.NOTHING, "")]
+    return bool(cells) and all(re.match(r"[<>]?-?[$]?[0-9][0-9,.]*[%kMB]?$", cell) for cell in cells)
 
 
 def marks(recommendation: Recommendation, option: OptionResult) -> str:

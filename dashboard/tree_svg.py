@@ -101,7 +101,7 @@ PAGE_COLOURS = TreeColours(
     muted="var(--tree-muted)",
     box="var(--st-secondary-background-color)",
     border="var(--tree-border)",
-    walked="var(--st-primary-color)",
+    walked="var(--st-link-color)",
     walked_box="var(--tree-walked-box)",
     page="var(--st-background-color)",
 )

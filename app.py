@@ -1,0 +1,36 @@
+"""The entry: Streamlit's page script, and when a server imports it, the ASGI app with the routes beside the pages."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+
+def main() -> None:
+    """Frame of every page: navigation on top, the inputs at the left, the page itself."""
+    st.set_page_config(page_title="Rightsize", page_icon="⚖️", layout="wide")
+    pages = [
+        st.Page("dashboard/pages/decide.py", title="Decide", default=True),
+        st.Page("dashboard/pages/costs.py", title="Costs"),
+        st.Page("dashboard/pages/measure.py", title="Measure"),
+        st.Page("dashboard/pages/report.py", title="Report"),
+        st.Page("dashboard/pages/sources.py", title="Sources"),
+    ]
+    page = st.navigation(pages, position="top")
+    from dashboard import forms  # only now: the frame is drawn before the imports that take seconds
+
+    forms.inputs()
+    page.run()
+
+
+if __name__ == "__main__" and st.runtime.exists():  # run as the page script, also by AppTest
+    main()
+else:  # imported by the server, or `python app.py`
+    from starlette.middleware import Middleware
+
+    from dashboard.middleware import SecurityHeaders
+    from dashboard.routes import routes
+    from dashboard.state import lifespan
+
+    app = st.App(__file__, routes=routes, lifespan=lifespan, middleware=[Middleware(SecurityHeaders)])
+    if __name__ == "__main__":
+        app.run()

@@ -1,0 +1,70 @@
+"""What a spec sheet lets one expect of this machine, before and beside a measurement."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from capacity.accelerators import Accelerator, Server, accelerator, find_accelerator
+from capacity.models import ModelSpec
+from capacity.throughput import serving_curve
+from facts.errors import InputError
+from facts.units import BYTES_PER_GIB
+from probes.measurement import Environment
+
+ENGINE = "llama.cpp"
+PROMPT_TOKENS, ANSWER_TOKENS = 512, 128
+SMALL_CPU, LARGE_CPU = "cpu-laptop-ddr5-5600-1ch", "cpu-desktop-ddr5-5600-2ch"
+SMALL_CORES = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expectation:
+    """Expected speed of one sequence.
+
+    prompt_tokens_per_s: reading a prompt of 512 tokens
+    answer_tokens_per_s: writing 128 tokens
+    rests_on: the device whose sheet was used, and whether it is this machine's own, in words
+    """
+
+    prompt_tokens_per_s: float
+    answer_tokens_per_s: float
+    rests_on: str
+
+
+def expected(machine: Environment, model: ModelSpec, quantization: str) -> Expectation | None:
+    """The expected speed on this machine, from the roofline of its device; None where the model has no such shape or does not fit."""
+    device, rests_on = sheet_of(machine)
+    try:
+        curve = serving_curve(
+            model,
+            quantization,
+            Server(accelerator=device, gpus=1),
+            engine=ENGINE,
+            input_tokens=PROMPT_TOKENS,
+            output_tokens=ANSWER_TOKENS,
+        )
+    except InputError:
+        return None
+    if not curve.points:
+        return None
+    alone = curve.points[0]
+    return Expectation(
+        prompt_tokens_per_s=PROMPT_TOKENS / (alone.ttft_ms / 1000.0),
+        answer_tokens_per_s=1000.0 / alone.tpot_ms,
+        rests_on=rests_on,
+    )
+
+
+def sheet_of(machine: Environment) -> tuple[Accelerator, str]:
+    """The device that stands for a machine: its own accelerator or processor, else a common one of its size, said to be assumed."""
+    for gpu in machine.gpus:
+        if gpu.catalog_id:
+            found = accelerator(gpu.catalog_id)
+            return found, f"the spec sheet of {found.name}"
+    own = find_accelerator(machine.cpu)
+    if own is not None:
+        return own, f"the spec sheet of {own.name}"
+    stand_in = accelerator(SMALL_CPU if machine.usable_cores <= SMALL_CORES else LARGE_CPU)
+    memory_gb = machine.memory_bytes / BYTES_PER_GIB  # the catalogue counts memory in binary units
+    stand_in = stand_in.model_copy(update={"memory_gb": memory_gb}) if memory_gb else stand_in
+    return stand_in, f"the memory bandwidth of a {stand_in.name}: an assumption, because this processor is not in the catalogue"

@@ -1,0 +1,367 @@
+"""A record's fields as widgets: label, unit, limits and help come from the field itself. Every input is bound to the URL.
+
+The widgets' keys are the scenario's own keys, so a share link reads like the TOML file. What outlives a page is the
+`Scenario` that `inputs()` makes of them, kept in the session by `state`.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from typing import Any, Union, get_args, get_origin
+from urllib.parse import urlencode
+
+import streamlit as st
+from pydantic.fields import FieldInfo
+
+from dashboard import format as fmt
+from dashboard import state
+from facts.errors import InputError
+from facts.records import Fact, validated
+from pricing.assumptions import Assumptions
+from pricing.prices import PriceOverrides
+from selector.scenarios import Scenario, scenario_from_toml
+from workloads.demand import Residency, Workload
+from workloads.requirements import presets
+
+TOKENS, REQUESTS = "tokens", "requests"
+MTOK = 1_000_000.0
+UPLOAD_MB = 1
+COMMON_BASELINES = (
+    "openai:gpt-4o",
+    "openai:gpt-4o-mini",
+    "openai:gpt-4.1",
+    "openai:gpt-5",
+    "openai:gpt-5-mini",
+    "anthropic:claude-sonnet-4-5",
+    "anthropic:claude-haiku-4-5",
+    "google:gemini-2.5-pro",
+    "google:gemini-2.5-flash",
+)
+"""Offered in the list; any provider:model can be typed."""
+
+DETAILS = (
+    "name",
+    "task_type",
+    "domain_specific",
+    "knowledge_changes",
+    "input_tokens_mean",
+    "output_tokens_mean",
+    "input_share",
+    "cached_input_share",
+    "peak_to_mean",
+    "growth_per_month_share",
+    "ttft_p95_ms",
+    "tpot_p95_ms",
+    "languages",
+    "modality",
+    "horizon_months",
+)
+"""The workload's fields under 'More assumptions'."""
+
+
+def inputs() -> None:
+    """The input panel at the left of every page; leaves the scenario, or what is wrong with it, in the session."""
+    with st.sidebar:
+        st.subheader("Your workload", anchor=False)
+        _examples()
+        _volume()
+        _widget(Workload, "complexity", label="What the model is asked to do")
+        _widget(Workload, "labelled_examples", label="Labelled examples", step=100)
+        _residency()
+        _baseline()
+        _more()
+    try:
+        state.keep_scenario(scenario_of_widgets(st.session_state.to_dict()))
+    except InputError as error:
+        state.keep_problem(str(error))
+
+
+def fill(scenario: Scenario) -> None:
+    """Put a scenario into the widgets; call it before they are drawn, or in a callback."""
+    for name, value in values_of(scenario).items():
+        st.session_state[name] = value
+
+
+def values_of(scenario: Scenario) -> dict[str, Any]:
+    """The widgets' values that say a scenario."""
+    workload = scenario.workload
+    values: dict[str, Any] = {name: getattr(workload, name) for name in Workload.model_fields if name != "tokens_per_day"}
+    values["volume_unit"] = TOKENS if workload.tokens_per_day is not None else REQUESTS
+    values["mtok_per_day"] = workload.mean_tokens_per_day / MTOK
+    values["requests_per_day"] = workload.mean_requests_per_day
+    for record in (scenario.prices, scenario.assumptions):
+        values |= {name: getattr(record, name) for name in type(record).model_fields}
+    return {name: _plain(value) for name, value in values.items()}
+
+
+@st.cache_resource(show_spinner=False)
+def defaults() -> dict[str, Any]:
+    """What the widgets say before anyone touches them: the first example, so a page never begins empty."""
+    return values_of(Scenario(workload=example_workloads()[0]))
+
+
+def link_query(values: dict[str, Any]) -> str:
+    """The query of a link that opens these inputs: every value that differs from its default, under the widget's key."""
+    pairs: list[tuple[str, str]] = []
+    for name, default in defaults().items():
+        value = _plain(values.get(name, default))
+        if value in (None, "", []) or value == default:
+            continue
+        pairs += [(name, _url_text(part)) for part in (value if isinstance(value, list) else [value])]
+    return urlencode(pairs)
+
+
+def _url_text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def scenario_of_widgets(values: dict[str, Any]) -> Scenario:
+    """The scenario that the widgets' values say; InputError with one sentence where they cannot be used."""
+    given = {name: _plain(values[name]) for name in Workload.model_fields if name in values and _plain(values[name]) is not None}
+    if values.get("volume_unit", TOKENS) == TOKENS:
+        given.pop("requests_per_day", None)
+        given["tokens_per_day"] = float(round((values.get("mtok_per_day") or 0.0) * MTOK))
+    else:
+        given.pop("input_share", None)
+        for name, size in (("input_tokens_mean", 1000.0), ("output_tokens_mean", 200.0)):
+            given.setdefault(name, size)
+    if given.get("residency") != Residency.REGION:
+        given.pop("allowed_providers", None)
+    return Scenario(
+        workload=validated(Workload, given, "The inputs"),
+        prices=validated(PriceOverrides, _given(PriceOverrides, values), "Your own prices"),
+        assumptions=validated(Assumptions, _given(Assumptions, values), "Your assumptions"),
+    )
+
+
+# ---- the panel ----
+
+
+def _examples() -> None:
+    st.caption("Start from an example")
+    for workload in example_workloads():
+        st.button(
+            workload.name,
+            key=f"form.example.{workload.name}",
+            on_click=fill,
+            args=(Scenario(workload=workload),),
+            width="stretch",
+            help=f"{fmt.tokens(workload.mean_tokens_per_day)} a day, {workload.complexity}",
+        )
+    with st.expander("Open a file"):
+        st.file_uploader(
+            "Workload (TOML)",
+            type=["toml"],
+            key="form.upload",
+            max_upload_size=UPLOAD_MB,
+            on_change=_open_upload,
+            help="The file that the Report page saves, and that `python -m selector decide` reads.",
+        )
+        problem = st.session_state.pop("form.upload_problem", "")
+        if problem:
+            st.error(fmt.markdown_literal(problem), icon=":material/error:")
+
+
+def _open_upload() -> None:
+    upload = st.session_state["form.upload"]
+    if upload is None:
+        return
+    try:
+        if upload.size > UPLOAD_MB * 1_000_000:
+            raise InputError(f"the file has {upload.size} bytes, a workload has at most {UPLOAD_MB} MB")
+        fill(scenario_from_toml(upload.getvalue().decode("utf-8-sig"), "The file"))
+    except UnicodeDecodeError:
+        st.session_state["form.upload_problem"] = "The file is not UTF-8 text, so it is no TOML file"
+    except InputError as error:
+        st.session_state["form.upload_problem"] = str(error)
+
+
+def _volume() -> None:
+    if st.session_state.get("volume_unit", TOKENS) == TOKENS:
+        st.number_input(
+            "Million tokens a day",
+            min_value=0.001,
+            max_value=1e8,
+            value=defaults()["mtok_per_day"],
+            step=5.0,
+            format="%g",
+            key="mtok_per_day",
+            bind="query-params",
+            help=_help(Workload, "tokens_per_day"),
+        )
+    else:
+        st.number_input(
+            "Requests a day",
+            min_value=0.001,
+            max_value=1e10,
+            value=defaults()["requests_per_day"],
+            step=1000.0,
+            format="%g",
+            key="requests_per_day",
+            bind="query-params",
+            help=_help(Workload, "requests_per_day"),
+        )
+
+
+def _residency() -> None:
+    names = {"any": "anywhere", "region": "cleared providers only", "on_prem": "nowhere outside our premises"}
+    st.selectbox(
+        "Where the data may go",
+        [str(place) for place in Residency],
+        format_func=lambda value: names.get(value, value),
+        key="residency",
+        bind="query-params",
+        help=_help(Workload, "residency"),
+    )
+    if st.session_state["residency"] == Residency.REGION:
+        st.multiselect(
+            "Cleared providers",
+            _with_chosen(("aws", "azure", "google", "openai", "anthropic", "mistral", "together", "fireworks"), "allowed_providers"),
+            key="allowed_providers",
+            accept_new_options=True,
+            bind="query-params",
+            placeholder="Choose or type names",
+            help=_help(Workload, "allowed_providers"),
+        )
+
+
+def _baseline() -> None:
+    st.selectbox(
+        "Model used today",
+        _with_chosen(COMMON_BASELINES, "baseline_model"),
+        index=COMMON_BASELINES.index(defaults()["baseline_model"]),
+        key="baseline_model",
+        accept_new_options=True,
+        bind="query-params",
+        help=_help(Workload, "baseline_model"),
+    )
+
+
+def _more() -> None:
+    with st.expander("More assumptions"):
+        st.markdown("**The workload**")
+        st.segmented_control(
+            "Volume is stated in",
+            [TOKENS, REQUESTS],
+            default=defaults()["volume_unit"],
+            required=True,
+            key="volume_unit",
+            bind="query-params",
+        )
+        for name in DETAILS:
+            on_change = {"input_share": _forget_sizes, "input_tokens_mean": _forget_share, "output_tokens_mean": _forget_share}.get(name)
+            if name != "input_share" or st.session_state.get("volume_unit", TOKENS) == TOKENS:
+                _widget(Workload, name, on_change=on_change)
+        st.markdown("**Your own prices**")
+        st.caption("Empty means the dated list price on the Sources page.")
+        for name in PriceOverrides.model_fields:
+            _widget(PriceOverrides, name)
+        st.markdown("**Costs and people**")
+        st.caption("Empty means the default on the Sources page.")
+        for name in Assumptions.model_fields:
+            _widget(Assumptions, name)
+        st.button("Reset prices and assumptions", key="form.reset", on_click=_reset, width="stretch")
+
+
+def _forget_share() -> None:
+    """The two lengths say the share; an older share must not contradict them."""
+    st.session_state["input_share"] = None
+
+
+def _forget_sizes() -> None:
+    st.session_state["input_tokens_mean"] = st.session_state["output_tokens_mean"] = None
+
+
+def _reset() -> None:
+    for record in (PriceOverrides(), Assumptions()):
+        for name in type(record).model_fields:
+            st.session_state[name] = getattr(record, name)
+
+
+# ---- one field, one widget ----
+
+
+def _widget(
+    record: type[Fact], name: str, *, label: str = "", step: float | None = None, on_change: Callable[[], None] | None = None
+) -> None:
+    field = record.model_fields[name]
+    kind, optional = _kind(field)
+    said: dict[str, Any] = {"key": name, "bind": "query-params", "help": _help(record, name)}
+    if on_change is not None:
+        said["on_change"] = on_change
+    label = label or fmt.field_label(name)
+    default = defaults()[name]
+    if kind is bool:
+        st.toggle(label, value=bool(default), **said)
+    elif isinstance(kind, type) and issubclass(kind, StrEnum):
+        values = [str(value) for value in kind]
+        index = None if default is None else values.index(default)
+        st.selectbox(label, values, index=index, format_func=fmt.words, placeholder="not given", **said)
+    elif kind in (int, float):
+        low, high = _limits(field, kind)
+        small = default is not None and abs(float(default)) < 1
+        shown = kind(default) if default is not None else None
+        change = kind(step or (1 if kind is int else 0.05 if small or name.endswith("_share") else 1.0))
+        if kind is float:
+            said["format"] = "%g"
+        st.number_input(label, min_value=low, max_value=high, value=shown, step=change, placeholder="default" if optional else None, **said)
+    elif get_origin(kind) is tuple:
+        part = get_args(kind)[0]
+        choices = [str(value) for value in part] if isinstance(part, type) and issubclass(part, StrEnum) else []
+        st.multiselect(
+            label, _with_chosen(choices, name), default=default or None, accept_new_options=not choices, placeholder="none given", **said
+        )
+    else:
+        st.text_input(label, value=str(default or ""), max_chars=_longest(field), **said)
+
+
+def _kind(field: FieldInfo) -> tuple[Any, bool]:
+    """The type of a field without None, and whether None is allowed."""
+    annotation = field.annotation
+    if get_origin(annotation) in (Union, types.UnionType):
+        parts = [part for part in get_args(annotation) if part is not type(None)]
+        return parts[0], True
+    return annotation, False
+
+
+def _limits(field: FieldInfo, kind: type[int] | type[float]) -> tuple[Any, Any]:
+    """The smallest and the largest value that the field takes; an open bound is left to the record's own check."""
+    low = next((bound.ge for bound in field.metadata if getattr(bound, "ge", None) is not None), None)
+    above = next((bound.gt for bound in field.metadata if getattr(bound, "gt", None) is not None), None)
+    high = next((bound.le for bound in field.metadata if getattr(bound, "le", None) is not None), None)
+    smallest = low if low is not None else above
+    return (kind(smallest) if smallest is not None else None), (kind(high) if high is not None else None)
+
+
+def _longest(field: FieldInfo) -> int | None:
+    return next((bound.max_length for bound in field.metadata if getattr(bound, "max_length", None) is not None), None)
+
+
+def _help(record: type[Fact], name: str) -> str:
+    return record.model_fields[name].description or ""
+
+
+def _with_chosen(choices: Sequence[str], key: str) -> list[str]:
+    """The offered values and whatever is chosen already, so that a link or a file can bring one that is not offered."""
+    chosen = st.session_state.get(key)
+    held = [chosen] if isinstance(chosen, str) else list(chosen or ())
+    return list(dict.fromkeys([*choices, *(str(value) for value in held)]))
+
+
+def _given(record: type[Fact], values: dict[str, Any]) -> dict[str, Any]:
+    return {name: values[name] for name in record.model_fields if values.get(name) is not None}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, StrEnum):
+        return str(value)
+    return [str(part) for part in value] if isinstance(value, list | tuple) else value
+
+
+@st.cache_resource(show_spinner=False)
+def example_workloads() -> tuple[Workload, ...]:
+    named = presets()
+    first = [workload for workload in named if workload.name == "Document analysis"]
+    return (*first, *(workload for workload in named if workload not in first))

@@ -1,0 +1,195 @@
+"""What pages share: the scenario in the session, bounded caches of the catalogue and of decisions, the one probe of this machine."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from facts.errors import InputError
+from facts.settings import Settings, settings
+
+if TYPE_CHECKING:
+    from probes.measurement import Measurement
+    from probes.runner import ProbeJob, ProbeRequest
+    from selector.catalog import Catalog
+    from selector.results import Recommendation
+    from selector.scenarios import Scenario
+
+LOG = logging.getLogger(__name__)
+SCENARIO, PROBLEM = "state.scenario", "state.problem"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decided:
+    """A decision and how keeping it went.
+
+    recommendation: the decision
+    measurements: the measurements it could use
+    not_kept: why it is not in the database, or ""
+    """
+
+    recommendation: Recommendation
+    measurements: tuple[Measurement, ...]
+    not_kept: str = ""
+
+
+# ---- the scenario of this session ----
+
+
+def keep_scenario(scenario: Scenario) -> None:
+    """The inputs are usable: every page shows this scenario."""
+    st.session_state[SCENARIO] = scenario
+    st.session_state[PROBLEM] = ""
+
+
+def keep_problem(sentence: str) -> None:
+    """The inputs are not usable: every page says so instead of showing an older answer."""
+    st.session_state[PROBLEM] = sentence
+
+
+def scenario() -> Scenario:
+    """The scenario of this session; without one, the page says what is wrong and ends."""
+    from dashboard import format as fmt
+
+    problem = st.session_state.get(PROBLEM, "")
+    if problem or SCENARIO not in st.session_state:
+        st.warning(fmt.markdown_literal(problem or "There are no inputs yet."), title="Nothing can be computed from these inputs")
+        st.stop()
+    found: Scenario = st.session_state[SCENARIO]
+    return found
+
+
+def decided(as_of: date) -> Decided:
+    """The decision for the session's scenario on a day; what cannot be computed is said on the page, which then ends."""
+    from dashboard import format as fmt
+
+    asked, known = scenario(), usable_measurements()
+    try:
+        ids = tuple(measurement.id for measurement in known)
+        recommendation, not_kept = _decided(asked.model_dump_json(), as_of, ids, _scenario=asked, _measurements=known)
+    except InputError as error:
+        st.error(fmt.markdown_literal(str(error)), title="This cannot be decided")
+        st.stop()
+    used = set(recommendation.measured.measurement_ids)
+    return Decided(
+        recommendation=recommendation,
+        measurements=tuple(measurement for measurement in known if measurement.id in used),
+        not_kept=not_kept,
+    )
+
+
+def usable_measurements() -> tuple[Measurement, ...]:
+    """Every complete llama.cpp measurement that was saved, newest first."""
+    return tuple(measurement for measurement in saved_measurements() if measurement.kind == "llamacpp" and measurement.status == "complete")
+
+
+def saved_measurements() -> tuple[Measurement, ...]:
+    """Every saved measurement, newest first; an unusable database is no measurement, and said once in the log."""
+    from probes.store import list_measurements
+
+    try:
+        return tuple(list_measurements(settings()))
+    except InputError as error:
+        LOG.warning("measurements cannot be read: %s", error)
+        return ()
+
+
+@st.cache_resource(max_entries=64, ttl="1d", show_spinner=False)
+def _decided(
+    asked: str, as_of: date, measurement_ids: tuple[str, ...], *, _scenario: Scenario, _measurements: tuple[Measurement, ...]
+) -> tuple[Recommendation, str]:
+    """Keyed by its inputs: a rerun that changes none of them costs nothing. The scenario is kept before it is computed."""
+    from selector.recommendation import recommend
+    from selector.store import save_decision, save_scenario
+
+    now, environment = datetime.now(UTC), settings()
+    not_kept = _kept(lambda: save_scenario(environment, _scenario, created=now))
+    catalog = _catalog(as_of, _scenario.prices.model_dump_json(), measurement_ids, _scenario=_scenario, _measurements=_measurements)
+    recommendation = recommend(_scenario, catalog)
+    return recommendation, not_kept or _kept(lambda: save_decision(environment, recommendation, created=now))
+
+
+@st.cache_resource(max_entries=8, ttl="1d", show_spinner=False)
+def _catalog(
+    as_of: date, prices: str, measurement_ids: tuple[str, ...], *, _scenario: Scenario, _measurements: tuple[Measurement, ...]
+) -> Catalog:
+    from selector.catalog import load_catalog
+
+    return load_catalog(as_of, _scenario.prices, _measurements)
+
+
+def _kept(save: Any) -> str:
+    try:
+        save()
+    except InputError as error:
+        LOG.warning("not kept: %s", error)
+        return "This decision is not kept: the database cannot be written."
+    return ""
+
+
+# ---- the one probe of this machine ----
+
+
+class ProbeDesk:
+    """Holds the running or last probe, for every session; saves what it measured even when nobody watches."""
+
+    def __init__(self, environment: Settings) -> None:
+        self.environment = environment
+        self.job: ProbeJob | None = None
+        self.not_saved = ""
+        self.saved_id = ""
+
+    def start(self, request: ProbeRequest, created: datetime) -> None:
+        """Begin a probe; InputError says at once why it cannot."""
+        from probes.runner import ProbeJob
+
+        self.job = ProbeJob.start(request, created=created)
+        self.not_saved = self.saved_id = ""
+        threading.Thread(target=self._keep, args=(self.job,), name="probe-keeper", daemon=True).start()
+
+    def cancel(self) -> None:
+        """End the running probe, if there is one."""
+        if self.job is not None and not self.job.state.over:
+            self.job.cancel()
+
+    def _keep(self, job: ProbeJob) -> None:
+        from probes.store import save_measurement
+
+        job.wait()
+        if job.result is None:
+            return
+        try:
+            save_measurement(self.environment, job.result)
+            self.saved_id = job.result.id
+        except InputError as error:
+            self.not_saved = str(error)
+
+
+@st.cache_resource(show_spinner=False)
+def probe_desk() -> ProbeDesk:
+    """The machine's desk: a cached resource, because a module's own variable would be emptied by a reload."""
+    return ProbeDesk(settings())
+
+
+@asynccontextmanager
+async def lifespan(_app: Any) -> AsyncIterator[dict[str, Any] | None]:
+    """Warm what takes seconds to import while the server already answers; end a running probe when it stops."""
+    threading.Thread(target=_warm, name="warm-up", daemon=True).start()
+    try:
+        yield None
+    finally:
+        probe_desk().cancel()
+
+
+def _warm() -> None:
+    import pandas  # noqa: F401 -- its import is the point
+    import plotly.graph_objects  # noqa: F401 -- likewise
+
+    import selector.recommendation  # noqa: F401 -- likewise
