@@ -21,11 +21,11 @@ from pricing.finetune import FinetuneCosts, finetune_costs, managed_tuning, own_
 from pricing.prices import ApiPrice, RentalPrice, ServerPrice, is_provider
 from pricing.tco import GoLive, api_costs, local_costs, owned_costs, rented_costs
 from selector.catalog import Catalog
-from selector.gates import refusal, screen
+from selector.gates import Candidate, refusal, screen
 from selector.local import LocalMachine, local_curve, why_no_machine
 from selector.options import Option
 from selector.quality import Kind, quality_of
-from selector.results import Placement, Plan, QualityPrior, Verdict
+from selector.results import Arm, Placement, Plan, QualityPrior, Verdict
 from selector.scenarios import Scenario
 from selector.tasks import Task
 from workloads.demand import Residency
@@ -90,6 +90,7 @@ class Asked:
     catalog: prices and measurements
     baseline_usd: the baseline's total of each month, zeros where it may not run; (months,)
     machine: this machine as probed, or None
+    last_resort: arms that any chance will do for, because nothing likelier is left
     """
 
     scenario: Scenario
@@ -98,6 +99,7 @@ class Asked:
     catalog: Catalog
     baseline_usd: NDArray[np.float64]
     machine: LocalMachine | None = None
+    last_resort: frozenset[Arm] = frozenset()
 
 
 def evaluate(option: Option, asked: Asked) -> Evaluation:
@@ -112,12 +114,15 @@ def evaluate(option: Option, asked: Asked) -> Evaluation:
     except InputError as error:
         missing = str(error)
     verdicts = screen(
-        option,
-        workload,
-        asked.task,
-        quality,
-        provider=bill.provider if bill else _provider_words(option),
-        context_tokens=_context(option, bill),
+        Candidate(
+            option=option,
+            quality=quality,
+            workload=workload,
+            task=asked.task,
+            provider=bill.provider if bill else option.api.partition(":")[0],
+            context_tokens=_context(option, bill),
+            last_resort=option.arm in asked.last_resort,
+        )
     )
     refused = refusal(verdicts) or (missing and f"{_missing_gate(option)}: {missing}")
     return Evaluation(
@@ -458,10 +463,6 @@ def _cleared(asked: Asked) -> tuple[str, ...] | None:
 def _may_pay(provider: str, asked: Asked) -> bool:
     cleared = _cleared(asked)
     return not provider or cleared is None or is_provider(provider, cleared)
-
-
-def _provider_words(option: Option) -> str:
-    return option.api.partition(":")[0] if option.api else ""
 
 
 def _owned(server: ServerPrice | None, device_id: str, asked: Asked) -> ServerPrice:

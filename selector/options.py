@@ -110,7 +110,7 @@ def list_options(workload: Workload) -> tuple[Option, ...]:
     """The baseline first, then every arm of the catalogue in each of its placements."""
     baseline = Option(
         id="api-" + slug(workload.baseline_model),
-        title=f"Today's API ({workload.baseline_model})",
+        title=f"{workload.baseline_model} (today's API)",
         arm=Arm.API,
         placement=Placement.API,
         kind=Kind.BASELINE,

@@ -74,9 +74,13 @@ def recommend(scenario: Scenario, catalog: Catalog, tree: Tree | None = None) ->
     baseline = evaluate(options[0], asked)
     if baseline.bill is None:
         raise InputError(str(baseline.refused_because).removeprefix("price: "))
-    if baseline.feasible:
-        asked = replace(asked, baseline_usd=baseline.bill.costs.month_totals_usd)
+    paid_meanwhile = baseline.bill.costs.month_totals_usd if baseline.feasible else nothing
+    asked = replace(asked, baseline_usd=paid_meanwhile)
     evaluations = (baseline, *(evaluate(option, asked) for option in options[1:]))
+    for last_resort in (frozenset(leaf.arms), frozenset(Arm)):
+        if not any(evaluation.feasible for evaluation in evaluations):
+            asked = replace(asked, last_resort=last_resort)
+            evaluations = (baseline, *(evaluate(option, asked) for option in options[1:]))
     fallback = baseline if baseline.feasible else _likeliest(evaluations)
     results = tuple(_result(evaluation, baseline, fallback, asked) for evaluation in evaluations)
     results = _against_70b(results, evaluations)
