@@ -14,6 +14,8 @@ CANCELLED = 130
 
 def run(command: Callable[..., Any]) -> None:
     """Call a typer app; wrong input becomes one line and exit code 2, never a traceback or a box."""
+    if hasattr(command, "pretty_exceptions_enable"):
+        command.pretty_exceptions_enable = False  # a mistake of the program is a plain traceback that can be sent on
     try:
         code = command(standalone_mode=False) or 0
     except InputError as error:

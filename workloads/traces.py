@@ -17,7 +17,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,24 @@ import duckdb
 import numpy as np
 
 from facts.errors import InputError
-from workloads.log_formats import LogFormat, TimeUnit, fitting_format
+from workloads.log_formats import LogFormat, fitting_format
+from workloads.log_sql import (
+    MICROSECONDS,
+    LogFile,
+    LogKind,
+    column_number,
+    csv_table,
+    field_text,
+    is_json,
+    is_plain_csv,
+    is_request,
+    line_table,
+    optional_columns,
+    row_table,
+    row_text,
+    time_in_us,
+    time_type,
+)
 from workloads.seasons import HourlyVolume
 from workloads.trace_summary import WINDOWS_S, BrokenRow, LengthDistribution, Peak, RouteVolume, TraceSummary
 
@@ -36,7 +52,6 @@ TEXT_SHOWN = 120
 """Characters of a broken row that are shown."""
 ROUTES = 50
 """Parts of the traffic that are listed."""
-MICROSECONDS = 1_000_000
 MOST_HOURS = 200_000
 """Twenty-two years; a longer log has a wrong clock somewhere, and no hourly series is made of it."""
 INCOMPLETE = "time_us IS NULL OR input_tokens IS NULL OR output_tokens IS NULL"
@@ -55,10 +70,8 @@ def summarize(logs: Path | Sequence[Path], *, columns: LogFormat | None = None, 
     with _database() as database:
         read = [_read(database, path, columns, alone=len(paths) == 1) for path in paths]
         _same_format(read)
-        try:
+        with _in_words(paths[0]):
             return _summary(database, read, route)
-        except duckdb.Error as error:
-            raise InputError(f"{paths[0]} cannot be summarised: {_first_line(error)}") from None
 
 
 def log_files(names: Sequence[str]) -> tuple[Path, ...]:
@@ -74,32 +87,6 @@ def log_files(names: Sequence[str]) -> tuple[Path, ...]:
 # ---- the file ----
 
 
-class _Kind(StrEnum):
-    CSV = "csv"
-    JSON_LINES = "jsonl"
-    PARQUET = "parquet"
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Log:
-    """A log file that has been looked at.
-
-    path: where it lies
-    compression: as DuckDB names it
-    kind: what it is
-    delimiter: between the columns of a CSV
-    columns: as the header names them, or the keys of the first JSON object
-    format: which of them hold what
-    """
-
-    path: Path
-    compression: str
-    kind: _Kind
-    delimiter: str
-    columns: tuple[str, ...]
-    format: LogFormat
-
-
 @dataclass(frozen=True, kw_only=True)
 class _Read:
     """What became of one file.
@@ -109,7 +96,7 @@ class _Read:
     examples: the first broken ones
     """
 
-    log: _Log
+    log: LogFile
     broken_rows: int
     other_rows: int
     examples: tuple[BrokenRow, ...]
@@ -118,36 +105,34 @@ class _Read:
 def _read(database: duckdb.DuckDBPyConnection, path: Path, columns: LogFormat | None, *, alone: bool) -> _Read:
     """Append one file to the table `request`."""
     compression = _compression(path)
-    try:
+    with _in_words(path):
         log = _look(database, path, compression, columns)
-        read = _load_typed_csv(database, log) if _is_plain(log) else _load(database, log)
-    except duckdb.Error as error:
-        raise InputError(f"{path} cannot be read as CSV, JSON lines or Parquet: {_first_line(error)}") from None
+        read = _load_typed_csv(database, log) if is_plain_csv(log) else _load(database, log)
     if alone:
         return read
     return replace(read, examples=tuple(replace(row, place=f"{path.name}, {row.place}") for row in read.examples))
 
 
-def _look(database: duckdb.DuckDBPyConnection, path: Path, compression: str, own: LogFormat | None) -> _Log:
+def _look(database: duckdb.DuckDBPyConnection, path: Path, compression: str, own: LogFormat | None) -> LogFile:
     """Look at the beginning of a file: what kind it is, which columns it has."""
     if compression == "parquet":
         described = database.execute("SELECT column_name FROM (DESCRIBE SELECT * FROM read_parquet(?))", [str(path)]).fetchall()
-        kind, delimiter, columns = _Kind.PARQUET, "", tuple(str(name) for (name,) in described)
+        kind, delimiter, columns = LogKind.PARQUET, "", tuple(str(name) for (name,) in described)
     else:
         row = database.execute(
-            f"SELECT line FROM {_lines(compression)} WHERE trim(line) <> '' LIMIT 1",
+            f"SELECT line FROM {line_table(compression)} WHERE trim(line) <> '' LIMIT 1",
             [str(path)],
         ).fetchone()
         if row is None:
             raise InputError(f"{path} has no line of UTF-8 text: a request log has a header and a row per request")
         first = str(row[0])
         if first.lstrip().startswith("{"):
-            kind, delimiter, columns = _Kind.JSON_LINES, "", _keys(first, path)
+            kind, delimiter, columns = LogKind.JSON_LINES, "", _keys(first, path)
         else:
-            kind, delimiter = _Kind.CSV, max(",;\t|", key=first.count)
+            kind, delimiter = LogKind.CSV, max(",;\t|", key=first.count)
             columns = _header(first, delimiter, path)
     known = fitting_format(columns, str(path), own)
-    return _Log(path=path, compression=compression, kind=kind, delimiter=delimiter, columns=columns, format=known)
+    return LogFile(path=path, compression=compression, kind=kind, delimiter=delimiter, columns=columns, format=known)
 
 
 def _compression(path: Path) -> str:
@@ -216,26 +201,12 @@ def _database() -> Iterator[duckdb.DuckDBPyConnection]:
             yield database
 
 
-def _lines(compression: str, on_error: str = "ignore_errors = true") -> str:
-    """A table function that gives every line of a file as it stands; blank lines are NULL, lines that are not UTF-8 are left out."""
-    return (
-        f"read_csv(?, columns = {{'line': 'VARCHAR'}}, delim = '\x01', quote = '', escape = '', header = false, "
-        f"auto_detect = false, strict_mode = false, compression = '{compression}', {on_error})"
-    )
-
-
-def _is_plain(log: _Log) -> bool:
-    """Whether a CSV's own types do the checking: then DuckDB keeps each row it refuses with its line number."""
-    needed = {column.casefold() for column in log.format.columns}
-    return log.kind is _Kind.CSV and log.format.only_column is None and needed <= {column.casefold() for column in log.columns}
-
-
-def _load_typed_csv(database: duckdb.DuckDBPyConnection, log: _Log) -> _Read:
-    time, *tokens = (_place(log.columns, name) for name in log.format.columns)
-    types = {time: _time_type(log.format.time_unit), **dict.fromkeys(tokens, "UINTEGER")}
+def _load_typed_csv(database: duckdb.DuckDBPyConnection, log: LogFile) -> _Read:
+    time, *tokens = (column_number(log.columns, name) for name in log.format.columns)
+    types = {time: time_type(log.format.time_unit), **dict.fromkeys(tokens, "UINTEGER")}
     select = (
-        f"SELECT {_time_us(f'c{time}', log.format.time_unit)} AS time_us, c{tokens[0]} AS input_tokens, c{tokens[1]} AS output_tokens, "
-        f"{_optional(log)} FROM {_table(log, types)}"
+        f"SELECT {time_in_us(f'c{time}', log.format.time_unit)} AS time_us, c{tokens[0]} AS input_tokens, c{tokens[1]} AS output_tokens, "
+        f"{optional_columns(log)} FROM {csv_table(log, types)}"
     )
     _insert_csv(database, log, select)
     refused = database.execute(
@@ -255,11 +226,26 @@ def _load_typed_csv(database: duckdb.DuckDBPyConnection, log: _Log) -> _Read:
     return _Read(log=log, broken_rows=count + timeless, other_rows=0, examples=tuple(examples[:EXAMPLES]))
 
 
-def _insert_csv(database: duckdb.DuckDBPyConnection, log: _Log, select: str) -> None:
+@contextmanager
+def _in_words(path: Path) -> Iterator[None]:
+    """What DuckDB cannot do with a file as one sentence, and Ctrl-C as what it is."""
+    try:
+        yield
+    except duckdb.InterruptException:
+        raise KeyboardInterrupt from None
+    except duckdb.Error as error:
+        raise InputError(f"{path} cannot be read as CSV, JSON lines or Parquet: {_first_line(error)}") from None
+    except RuntimeError as error:
+        if "interrupted" in str(error):
+            raise KeyboardInterrupt from None
+        raise
+
+
+def _insert_csv(database: duckdb.DuckDBPyConnection, log: LogFile, select: str) -> None:
     try:
         database.execute(f"INSERT INTO request {select}", [str(log.path)])
     except duckdb.InvalidInputException:  # line ends of both kinds in one file, which the strict reader refuses as a whole
-        if log.kind is not _Kind.CSV:
+        if log.kind is not LogKind.CSV:
             raise
         with tempfile.TemporaryDirectory(prefix="rightsize-log-") as folder:
             plain = Path(folder) / "log.csv"
@@ -268,18 +254,7 @@ def _insert_csv(database: duckdb.DuckDBPyConnection, log: _Log, select: str) -> 
             database.execute(f"INSERT INTO request {unpacked}", [str(plain)])
 
 
-def _table(log: _Log, types: dict[int, str]) -> str:
-    """A table function that reads a CSV's columns as c0, c1, ...: those in `types` must hold what they say, the others are text."""
-    columns = ", ".join(f"'c{number}': '{types.get(number, 'VARCHAR')}'" for number in range(len(log.columns)))
-    needed = ", ".join(f"'c{number}'" for number in sorted(types))
-    return (
-        f"read_csv(?, delim = '{log.delimiter}', quote = '\"', escape = '\"', header = true, auto_detect = false, "
-        f"columns = {{{columns}}}, force_not_null = [{needed}], store_rejects = true, rejects_limit = 0, "
-        f"compression = '{log.compression}')"
-    )
-
-
-def _one_kind_of_line_end(log: _Log, target: Path) -> None:
+def _one_kind_of_line_end(log: LogFile, target: Path) -> None:
     """Copy a CSV with every line end as a newline."""
     if log.compression == "zstd":
         raise InputError(f"{log.path} mixes kinds of line ends: unpack it, make them one kind and give it again")
@@ -291,32 +266,32 @@ def _one_kind_of_line_end(log: _Log, target: Path) -> None:
         shutil.copyfileobj(source, copy)
 
 
-def _load(database: duckdb.DuckDBPyConnection, log: _Log) -> _Read:
+def _load(database: duckdb.DuckDBPyConnection, log: LogFile) -> _Read:
     """Append JSON lines, Parquet or a CSV with nested fields: every value is tried, and what does not fit is counted."""
     known = log.format
-    moment = f"TRY_CAST({_field(log, known.time)} AS {_time_type(known.time_unit)})"
+    moment = f"TRY_CAST({field_text(log, known.time)} AS {time_type(known.time_unit)})"
     columns = (
-        f"{_time_us(moment, known.time_unit)} AS time_us, TRY_CAST({_field(log, known.input_tokens)} AS UINTEGER) AS input_tokens, "
-        f"TRY_CAST({_field(log, known.output_tokens)} AS UINTEGER) AS output_tokens"
+        f"{time_in_us(moment, known.time_unit)} AS time_us, TRY_CAST({field_text(log, known.input_tokens)} AS UINTEGER) AS input_tokens, "
+        f"TRY_CAST({field_text(log, known.output_tokens)} AS UINTEGER) AS output_tokens"
     )
-    is_row = "trim(line) <> ''" if log.kind is _Kind.JSON_LINES else "true"
-    counts = f"{is_row} AND {_only(log)}"
-    _insert_csv(database, log, f"SELECT {columns}, {_optional(log)} FROM {_rows(log)} WHERE {counts}")
+    is_row = "trim(line) <> ''" if log.kind is LogKind.JSON_LINES else "true"
+    counts = f"{is_row} AND {is_request(log)}"
+    _insert_csv(database, log, f"SELECT {columns}, {optional_columns(log)} FROM {row_table(log)} WHERE {counts}")
     refused = _refused_lines(database, log)
-    label = "row" if log.kind is _Kind.PARQUET else "line"
+    label = "row" if log.kind is LogKind.PARQUET else "line"
     examples = [BrokenRow(place=f"{label} {line}", reason=reason, text="") for line, reason in refused[:EXAMPLES]]
     incomplete = _one(database, f"SELECT count(*) FROM request WHERE {INCOMPLETE}")
     if incomplete:
         database.execute(f"DELETE FROM request WHERE {INCOMPLETE}")
-        shown = _raw(log)
+        shown = row_text(log)
         rows = database.execute(
-            f"SELECT line_number, left({shown}, {10 * TEXT_SHOWN}), {_is_object(log)}, time_us IS NULL, input_tokens IS NULL FROM "
-            f"(SELECT row_number() OVER () AS line_number, *, {columns} FROM {_rows(log, again=True)}) "
+            f"SELECT line_number, left({shown}, {10 * TEXT_SHOWN}), {is_json(log)}, time_us IS NULL, input_tokens IS NULL FROM "
+            f"(SELECT row_number() OVER () AS line_number, *, {columns} FROM {row_table(log, again=True)}) "
             f"WHERE {counts} AND ({INCOMPLETE}) ORDER BY line_number LIMIT {EXAMPLES}",
             [str(log.path)],
         ).fetchall()
         numbers = [line for line, _ in refused]
-        header = 1 if log.kind is _Kind.CSV else 0
+        header = 1 if log.kind is LogKind.CSV else 0
         examples += [_broken_value(log, label, _true_line(int(row[0]) + header, numbers), *row[1:]) for row in rows]
     examples.sort(key=lambda row: int(row.place.split()[1]))
     return _Read(
@@ -327,121 +302,30 @@ def _load(database: duckdb.DuckDBPyConnection, log: _Log) -> _Read:
     )
 
 
-def _rows(log: _Log, *, again: bool = False) -> str:
-    """The table function for a file's rows; `again` leaves out what the first reading has refused, without a second record of it."""
-    if log.kind is _Kind.PARQUET:
-        return "read_parquet(?)"
-    on_error = "ignore_errors = true" if again else "store_rejects = true, rejects_limit = 0"
-    if log.kind is _Kind.JSON_LINES:
-        return _lines(log.compression, on_error)
-    return _table(log, {}).replace("store_rejects = true, rejects_limit = 0", on_error).replace("force_not_null = [], ", "")
-
-
-def _refused_lines(database: duckdb.DuckDBPyConnection, log: _Log) -> list[tuple[int, str]]:
-    if log.kind is _Kind.PARQUET:
+def _refused_lines(database: duckdb.DuckDBPyConnection, log: LogFile) -> list[tuple[int, str]]:
+    if log.kind is LogKind.PARQUET:
         return []
     found = database.execute("SELECT line, any_value(error_type::VARCHAR) FROM reject_errors GROUP BY line ORDER BY line").fetchall()
     database.execute("DELETE FROM reject_errors")
     return [(int(line), "not UTF-8 text" if error == "INVALID ENCODING" else str(error).lower()) for line, error in found]
 
 
-def _other_rows(database: duckdb.DuckDBPyConnection, log: _Log, is_row: str) -> int:
+def _other_rows(database: duckdb.DuckDBPyConnection, log: LogFile, is_row: str) -> int:
     if log.format.only_column is None:
         return 0
-    query = f"SELECT count(*) FROM {_rows(log, again=True)} WHERE {is_row} AND NOT {_only(log)}"
+    query = f"SELECT count(*) FROM {row_table(log, again=True)} WHERE {is_row} AND NOT {is_request(log)}"
     row = database.execute(query, [str(log.path)]).fetchone()
     assert row is not None
     return int(row[0])
 
 
-def _only(log: _Log) -> str:
-    """SQL for whether a row is a request; rows that cannot say are kept, so that they are counted as broken."""
-    if log.format.only_column is None or log.format.only_value is None:
-        return "true"
-    return f"coalesce({_field(log, log.format.only_column)} = {_text(log.format.only_value)}, true)"
-
-
-def _optional(log: _Log) -> str:
-    """SQL for the columns that a log may have."""
-
-    def text(name: str | None) -> str:
-        return "NULL" if name is None or _is_absent(log, name) else _field(log, name)
-
-    hashes = log.format.prefix_hashes
-    blocks = "NULL" if hashes is None or _is_absent(log, hashes) else f"TRY_CAST({_field(log, hashes)} AS BIGINT[])"
-    return (
-        f"TRY_CAST({text(log.format.cached_input_tokens)} AS UINTEGER) AS cached_tokens, {text(log.format.route)} AS route, "
-        f"{text(log.format.request_id)} AS request_id, {blocks} AS hashes"
-    )
-
-
-def _is_absent(log: _Log, name: str) -> bool:
-    found = [column.casefold() for column in log.columns]
-    return name.casefold() not in found and name.split(".")[0].casefold() not in found
-
-
-def _field(log: _Log, name: str) -> str:
-    """SQL for a field as text: a column, or a field inside one; NULL when it is not there."""
-    if log.kind is _Kind.JSON_LINES:
-        return f"CASE WHEN json_valid(line) THEN json_extract_string(line, {_json_path(name.split('.'))}) END"
-    found = [column.casefold() for column in log.columns]
-    if name.casefold() in found:
-        return f"CAST({_column(log, name)} AS VARCHAR)"
-    outer, *inner = name.split(".")
-    column = _column(log, outer)
-    if log.kind is _Kind.PARQUET:
-        whole = f"to_json({column})"
-        inside = f"CASE WHEN json_type({whole}) = 'VARCHAR' THEN {whole} ->> '$' ELSE {whole} END"  # a struct, or JSON kept as text
-        return f"json_extract_string({inside}, {_json_path(inner)})"
-    return f"CASE WHEN json_valid({column}) THEN json_extract_string({column}, {_json_path(inner)}) END"
-
-
-def _column(log: _Log, name: str) -> str:
-    number = _place(log.columns, name)
-    return f"c{number}" if log.kind is _Kind.CSV else '"' + log.columns[number].replace('"', '""') + '"'
-
-
-def _raw(log: _Log) -> str:
-    """SQL for a row as it is shown when it is broken."""
-    if log.kind is _Kind.JSON_LINES:
-        return "line"
-    return "concat_ws(', ', " + ", ".join(_field(log, name) for name in log.format.columns) + ")"
-
-
-def _is_object(log: _Log) -> str:
-    return "json_valid(line)" if log.kind is _Kind.JSON_LINES else "true"
-
-
-def _json_path(steps: Sequence[str]) -> str:
-    return _text("$." + ".".join('"' + step.replace('"', "") + '"' for step in steps))
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
-
-
-def _place(columns: tuple[str, ...], name: str) -> int:
-    return [column.casefold() for column in columns].index(name.casefold())
-
-
-def _time_type(unit: TimeUnit) -> str:
-    return "TIMESTAMPTZ" if unit is TimeUnit.DATETIME else "DOUBLE"
-
-
-def _time_us(expression: str, unit: TimeUnit) -> str:
-    """SQL for a moment in whole microseconds, NULL for infinities."""
-    if unit is TimeUnit.DATETIME:
-        return f"CASE WHEN isfinite({expression}) THEN epoch_us({expression}) END"
-    return f"TRY_CAST(round({expression} * {unit.seconds * MICROSECONDS:.0f}) AS BIGINT)"
-
-
-def _reason(error: str, column: str | None, log: _Log) -> str:
+def _reason(error: str, column: str | None, log: LogFile) -> str:
     if error == "CAST" and column is not None:
         return f"'{log.columns[int(column[1:])]}' is missing or no such number or time"
     return error.lower()
 
 
-def _broken_value(log: _Log, label: str, number: int, text: str, is_object: bool, no_time: bool, no_input: bool) -> BrokenRow:
+def _broken_value(log: LogFile, label: str, number: int, text: str, is_object: bool, no_time: bool, no_input: bool) -> BrokenRow:
     field = log.format.time if no_time else log.format.input_tokens if no_input else log.format.output_tokens
     reason = f"'{field}' is missing or no such number or time" if is_object else "not a JSON object"
     return BrokenRow(place=f"{label} {number}", reason=reason, text=_shown(text))
@@ -507,7 +391,7 @@ def _name(read: list[_Read], route: str | None) -> str:
     return first + more + (f", {route}" if route is not None else "")
 
 
-def _drop_duplicates(database: duckdb.DuckDBPyConnection, log: _Log) -> int:
+def _drop_duplicates(database: duckdb.DuckDBPyConnection, log: LogFile) -> int:
     """Rows whose id stood before are taken out; rows without an id are all kept."""
     if log.format.request_id is None:
         return 0
@@ -520,7 +404,7 @@ def _drop_duplicates(database: duckdb.DuckDBPyConnection, log: _Log) -> int:
     return duplicates
 
 
-def _routes(database: duckdb.DuckDBPyConnection, log: _Log) -> tuple[RouteVolume, ...]:
+def _routes(database: duckdb.DuckDBPyConnection, log: LogFile) -> tuple[RouteVolume, ...]:
     if log.format.route is None:
         return ()
     rows = database.execute(
@@ -534,7 +418,7 @@ def _routes(database: duckdb.DuckDBPyConnection, log: _Log) -> tuple[RouteVolume
     )
 
 
-def _keep_route(database: duckdb.DuckDBPyConnection, log: _Log, route: str, routes: tuple[RouteVolume, ...]) -> None:
+def _keep_route(database: duckdb.DuckDBPyConnection, log: LogFile, route: str, routes: tuple[RouteVolume, ...]) -> None:
     if log.format.route is None:
         raise InputError(f"{log.path} has no column by which its traffic could be split, so there is no route '{route}'")
     database.execute("DELETE FROM request WHERE coalesce(route, '') <> ?", [route])
@@ -593,7 +477,7 @@ def _cached_share(database: duckdb.DuckDBPyConnection) -> float | None:
     return int(cached) / int(total) if total else None
 
 
-def _prefix_reuse(database: duckdb.DuckDBPyConnection, log: _Log) -> float | None:
+def _prefix_reuse(database: duckdb.DuckDBPyConnection, log: LogFile) -> float | None:
     """Share of input tokens in leading blocks that an earlier request had; a hash stands for its block and all before it."""
     row = database.execute(
         """

@@ -7,6 +7,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,7 +18,7 @@ from facts.errors import InputError
 from workloads.demand import Complexity
 from workloads.log_formats import log_formats
 from workloads.trace_summary import LengthDistribution, summary_json, workload_of
-from workloads.traces import summarize
+from workloads.traces import _in_words, summarize
 
 TRACES = Path(__file__).resolve().parents[3] / "shared" / "data" / "traces"
 HEADER = "TIMESTAMP,ContextTokens,GeneratedTokens"
@@ -260,6 +261,12 @@ def test_no_file_and_a_folder(tmp_path):
         summarize(tmp_path / "none.csv")
     with pytest.raises(InputError, match="is a folder"):
         summarize(tmp_path)
+
+
+@pytest.mark.parametrize("error", [duckdb.InterruptException("Interrupted!"), RuntimeError("Query interrupted")])
+def test_ctrl_c_while_a_log_is_read_is_no_wrong_input(error):
+    with pytest.raises(KeyboardInterrupt), _in_words(Path("log.csv")):
+        raise error
 
 
 def test_answers_of_no_tokens_are_no_workload(log):

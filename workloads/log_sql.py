@@ -1,0 +1,163 @@
+"""SQL that reads one log file: its table function, and each field of a request as an expression.
+
+Pure text: nothing is opened here. Names of columns are quoted, column numbers and fixed words are put in as they are, and the
+file's path is always a parameter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from workloads.log_formats import LogFormat, TimeUnit
+
+MICROSECONDS = 1_000_000
+
+
+class LogKind(StrEnum):
+    """What a log file is."""
+
+    CSV = "csv"
+    JSON_LINES = "jsonl"
+    PARQUET = "parquet"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogFile:
+    """A log file that has been looked at.
+
+    path: where it lies
+    compression: as DuckDB names it
+    kind: what it is
+    delimiter: between the columns of a CSV
+    columns: as the header names them, or the keys of the first JSON object
+    format: which of them hold what
+    """
+
+    path: Path
+    compression: str
+    kind: LogKind
+    delimiter: str
+    columns: tuple[str, ...]
+    format: LogFormat
+
+
+def is_plain_csv(log: LogFile) -> bool:
+    """Whether a CSV's own types do the checking: then DuckDB keeps each row it refuses with its line number."""
+    needed = {column.casefold() for column in log.format.columns}
+    return log.kind is LogKind.CSV and log.format.only_column is None and needed <= {column.casefold() for column in log.columns}
+
+
+def line_table(compression: str, on_error: str = "ignore_errors = true") -> str:
+    """A table function that gives every line of a file as it stands; blank lines are NULL, lines that are not UTF-8 are left out."""
+    return (
+        f"read_csv(?, columns = {{'line': 'VARCHAR'}}, delim = '\x01', quote = '', escape = '', header = false, "
+        f"auto_detect = false, strict_mode = false, compression = '{compression}', {on_error})"
+    )
+
+
+def csv_table(log: LogFile, types: dict[int, str]) -> str:
+    """A table function that reads a CSV's columns as c0, c1, ...: those in `types` must hold what they say, the others are text."""
+    columns = ", ".join(f"'c{number}': '{types.get(number, 'VARCHAR')}'" for number in range(len(log.columns)))
+    needed = ", ".join(f"'c{number}'" for number in sorted(types))
+    return (
+        f"read_csv(?, delim = '{log.delimiter}', quote = '\"', escape = '\"', header = true, auto_detect = false, "
+        f"columns = {{{columns}}}, force_not_null = [{needed}], store_rejects = true, rejects_limit = 0, "
+        f"compression = '{log.compression}')"
+    )
+
+
+def row_table(log: LogFile, *, again: bool = False) -> str:
+    """The table function for a file's rows; `again` leaves out what the first reading has refused, without a second record of it."""
+    if log.kind is LogKind.PARQUET:
+        return "read_parquet(?)"
+    on_error = "ignore_errors = true" if again else "store_rejects = true, rejects_limit = 0"
+    if log.kind is LogKind.JSON_LINES:
+        return line_table(log.compression, on_error)
+    return csv_table(log, {}).replace("store_rejects = true, rejects_limit = 0", on_error).replace("force_not_null = [], ", "")
+
+
+def time_type(unit: TimeUnit) -> str:
+    """SQL type of a moment; one with a zone, so that a zone in the text is kept and none is UTC."""
+    return "TIMESTAMPTZ" if unit is TimeUnit.DATETIME else "DOUBLE"
+
+
+def time_in_us(expression: str, unit: TimeUnit) -> str:
+    """SQL for a moment in whole microseconds, NULL for infinities."""
+    if unit is TimeUnit.DATETIME:
+        return f"CASE WHEN isfinite({expression}) THEN epoch_us({expression}) END"
+    return f"TRY_CAST(round({expression} * {unit.seconds * MICROSECONDS:.0f}) AS BIGINT)"
+
+
+def field_text(log: LogFile, name: str) -> str:
+    """SQL for a field as text: a column, or a field inside one; NULL when it is not there."""
+    if log.kind is LogKind.JSON_LINES:
+        return f"CASE WHEN json_valid(line) THEN json_extract_string(line, {_json_path(name.split('.'))}) END"
+    found = [column.casefold() for column in log.columns]
+    if name.casefold() in found:
+        return f"CAST({_column(log, name)} AS VARCHAR)"
+    outer, *inner = name.split(".")
+    column = _column(log, outer)
+    if log.kind is LogKind.PARQUET:
+        whole = f"to_json({column})"
+        inside = f"CASE WHEN json_type({whole}) = 'VARCHAR' THEN {whole} ->> '$' ELSE {whole} END"  # a struct, or JSON kept as text
+        return f"json_extract_string({inside}, {_json_path(inner)})"
+    return f"CASE WHEN json_valid({column}) THEN json_extract_string({column}, {_json_path(inner)}) END"
+
+
+def is_request(log: LogFile) -> str:
+    """SQL for whether a row is a request; rows that cannot say are kept, so that they are counted as broken."""
+    if log.format.only_column is None or log.format.only_value is None:
+        return "true"
+    return f"coalesce({field_text(log, log.format.only_column)} = {_text(log.format.only_value)}, true)"
+
+
+def optional_columns(log: LogFile) -> str:
+    """SQL for the columns that a log may have."""
+
+    def text(name: str | None) -> str:
+        return "NULL" if name is None or _is_absent(log, name) else field_text(log, name)
+
+    hashes = log.format.prefix_hashes
+    blocks = "NULL" if hashes is None or _is_absent(log, hashes) else f"TRY_CAST({field_text(log, hashes)} AS BIGINT[])"
+    return (
+        f"TRY_CAST({text(log.format.cached_input_tokens)} AS UINTEGER) AS cached_tokens, {text(log.format.route)} AS route, "
+        f"{text(log.format.request_id)} AS request_id, {blocks} AS hashes"
+    )
+
+
+def row_text(log: LogFile) -> str:
+    """SQL for a row as it is shown when it is broken."""
+    if log.kind is LogKind.JSON_LINES:
+        return "line"
+    return "concat_ws(', ', " + ", ".join(field_text(log, name) for name in log.format.columns) + ")"
+
+
+def is_json(log: LogFile) -> str:
+    """SQL for whether a row is what its file is made of."""
+    return "json_valid(line)" if log.kind is LogKind.JSON_LINES else "true"
+
+
+def column_number(columns: tuple[str, ...], name: str) -> int:
+    """Place of a column, counted from 0; letter case aside."""
+    return [column.casefold() for column in columns].index(name.casefold())
+
+
+def _is_absent(log: LogFile, name: str) -> bool:
+    found = [column.casefold() for column in log.columns]
+    return name.casefold() not in found and name.split(".")[0].casefold() not in found
+
+
+def _column(log: LogFile, name: str) -> str:
+    number = column_number(log.columns, name)
+    return f"c{number}" if log.kind is LogKind.CSV else '"' + log.columns[number].replace('"', '""') + '"'
+
+
+def _json_path(steps: Sequence[str]) -> str:
+    return _text("$." + ".".join('"' + step.replace('"', "") + '"' for step in steps))
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
