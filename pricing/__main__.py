@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,6 +11,7 @@ import typer
 from facts.commandline import run
 from facts.errors import InputError
 from facts.settings import settings
+from pricing.own_files import read_rents
 from pricing.prices import ApiPrice, PriceBook, PriceRow, age_days, freshness, wheel_rows
 from pricing.refresh import Agreement, Feed, agreement, check_acceptable, diff, propose
 from pricing.store import accepted_prices, get_snapshot, save_snapshot
@@ -41,10 +43,14 @@ def show(
 
 
 @app.command()
-def rents(device: Annotated[str, typer.Argument(help="Id of an accelerator, as in nvidia-l40s")], as_of: AsOf = "") -> None:
+def rents(
+    device: Annotated[str, typer.Argument(help="Id of an accelerator, as in nvidia-l40s")],
+    own: Annotated[Path | None, typer.Option(help="Your own rents: a CSV file with the columns of the published table.")] = None,
+    as_of: AsOf = "",
+) -> None:
     """Every current rent of a device, cheapest first; the one that plans are made with is marked *."""
     day = _day(as_of)
-    book = PriceBook.load(day)
+    book = PriceBook.load(day, own_rents=read_rents(own) if own else ())
     if device not in book.devices():
         raise InputError(f"no rent and no price is known for '{device}': known are {', '.join(book.devices())}")
     chosen = book.rental(device)

@@ -7,9 +7,12 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from facts.records import Basis, Fact, Source, read_facts
+from pricing.paths import drift_path, step_path
 from pricing.tco import OwningCosts, RunningCosts
 from workloads.demand import Complexity
 
@@ -116,6 +119,12 @@ class Assumptions(Fact):
     """Emissions of your electricity; stated, the report shows kg CO2e."""
     api_price_change_share_per_year: float = Field(default=0.0, gt=-1, le=10)
     """Change of API list prices over a year, even from month to month; -0.2 is a fall by 20 %."""
+    api_price_step_share: float = Field(default=0.0, gt=-1, le=10)
+    """One step of API list prices: -0.2 is a cut by a fifth; a forced migration is the successor's price over today's, less 1."""
+    api_price_step_month: int = Field(default=7, ge=1, le=36)
+    """First month at the stepped price."""
+    api_price_step_every_months: int = Field(default=0, ge=0, le=36)
+    """The step is repeated after this many months; 0 for once."""
     rent_change_share_per_year: float = Field(default=0.0, gt=-1, le=10)
     """Change of GPU rents over a year, even from month to month; rents rose in 2026."""
 
@@ -168,6 +177,16 @@ class Assumptions(Fact):
             on_call_usd_per_month=self.on_call_usd_per_month,
             monitoring_usd_per_month=monitoring,
         )
+
+    def api_price_path(self, months: int) -> NDArray[np.float64]:
+        """API prices of each month over today's, (months,)."""
+        drift = drift_path(self.api_price_change_share_per_year, months)
+        step = step_path(self.api_price_step_share, self.api_price_step_month, months, every_months=self.api_price_step_every_months)
+        return np.asarray(drift * step)
+
+    def rent_path(self, months: int) -> NDArray[np.float64]:
+        """Rents of each month over today's, (months,)."""
+        return drift_path(self.rent_change_share_per_year, months)
 
     def owning(self) -> OwningCosts:
         """What an owned server costs beside its price."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from facts.units import TOKENS_PER_MTOK
+from facts.units import DAYS_PER_YEAR, MONTHS_PER_YEAR, TOKENS_PER_MTOK
 from pricing.costs import Amount, CostLine
 from pricing.prices import ApiPrice
 from workloads.demand import TokenVolume
@@ -90,3 +90,15 @@ def token_bill_usd(
     return TokenBill(
         tokens_input_usd=uncached, tokens_cached_input_usd=cached, tokens_cache_write_usd=cache_write, tokens_output_usd=answers
     )
+
+
+def linear_usd_per_month(tokens_per_day: float, usd_per_mtok: float) -> float:
+    """The article's method: tokens x one price per million, for any arm, over a month of 365/12 days.
+
+    For comparison only. It has no servers, so a self-hosted model seems to cost nothing when idle and to grow without a step; no people, no
+    one-off work; and a price per million that a server reaches only when full. The bills of `tco` say what those cost.
+
+    >>> linear_usd_per_month(50e6, 15.0)
+    22812.5
+    """
+    return tokens_per_day / TOKENS_PER_MTOK * usd_per_mtok * DAYS_PER_YEAR / MONTHS_PER_YEAR

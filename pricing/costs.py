@@ -113,6 +113,13 @@ class MonthlyCosts:
             lines=tuple(line for line in self.lines if line.name != name),
         )
 
+    def __add__(self, other: MonthlyCosts) -> MonthlyCosts:
+        """Both bills as one: lines of the same name are added up; `tokens` beside its parts takes them in, so none is counted twice."""
+        lines = _summed((*self.lines, *other.lines))
+        if any(line.name == "tokens" for line in lines):
+            lines = _summed(tuple(replace(line, name="tokens") if line.name.startswith("tokens_") else line for line in lines))
+        return MonthlyCosts(months=self.months, upfront_lines=_summed((*self.upfront_lines, *other.upfront_lines)), lines=lines)
+
     def __sub__(self, option: MonthlyCosts) -> CashFlow:
         """Baseline - option: the cash flow of choosing the option."""
         return CashFlow(upfront_usd=self.upfront_usd - option.upfront_usd, monthly_usd=self.month_totals_usd - option.month_totals_usd)
@@ -135,3 +142,11 @@ def monthly_line(name: str, usd: Amount, months: int) -> CostLine:
 def nonzero(lines: tuple[CostLine, ...]) -> tuple[CostLine, ...]:
     """The lines that are not zero everywhere: what is not paid does not stand on the bill."""
     return tuple(line for line in lines if np.any(line.usd != 0.0))
+
+
+def _summed(lines: tuple[CostLine, ...]) -> tuple[CostLine, ...]:
+    """One line for each name, in the order of their first appearance."""
+    found: dict[str, NDArray[np.float64]] = {}
+    for line in lines:
+        found[line.name] = line.usd if line.name not in found else np.asarray(found[line.name] + line.usd)
+    return tuple(CostLine(name=name, usd=usd) for name, usd in found.items())

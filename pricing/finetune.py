@@ -92,13 +92,20 @@ class FinetuneCosts:
 
 
 def finetune_costs(
-    assumptions: Assumptions, *, complexity: Complexity, labelled_examples: int, tokens_per_example: float, run_usd_per_mtok: float
+    assumptions: Assumptions,
+    *,
+    complexity: Complexity,
+    labelled_examples: int,
+    tokens_per_example: float,
+    run_usd_per_mtok: float,
+    teacher_usd_per_label: float | None = None,
 ) -> FinetuneCosts:
     """The whole bill of tuning one model.
 
     labelled_examples: that exist; missing ones are labelled, existing ones checked
     tokens_per_example: input and output together
     run_usd_per_mtok: training price, managed (`managed_tuning`) or computed (`own_training_usd_per_mtok`); the user's own price wins
+    teacher_usd_per_label: with labels by a teacher model, its tokens for one example (`teacher_labels_usd`); a person still checks each
     """
     examples = assumptions.examples_to_train(labelled_examples)
     tokens = training_tokens(examples, tokens_per_example, assumptions.finetune_epochs)
@@ -106,14 +113,15 @@ def finetune_costs(
     runs = run * assumptions.finetune_experiments_factor
     evaluation = assumptions.evaluation(complexity)
     label = assumptions.label_usd(complexity)
-    refresh = examples * assumptions.label_refresh_share * label * (1.0 + assumptions.label_overhead_share)
+    new_label = label if teacher_usd_per_label is None else teacher_usd_per_label + label * assumptions.label_check_share
+    refresh = examples * assumptions.label_refresh_share * new_label * (1.0 + assumptions.label_overhead_share)
     labels = assumptions.labels_usd
     if labels is None:
         labels = labels_usd(
             labelled_examples,
             examples,
-            usd_per_label=label,
-            check_share=assumptions.label_check_share,
+            usd_per_label=new_label,
+            usd_per_check=label * assumptions.label_check_share,
             overhead_share=assumptions.label_overhead_share,
         )
     retrain = runs + evaluation + refresh
@@ -140,14 +148,14 @@ def training_tokens(examples: float, tokens_per_example: float, epochs: float) -
     return float(examples * tokens_per_example * epochs)
 
 
-def labels_usd(labelled: float, needed: float, *, usd_per_label: float, check_share: float, overhead_share: float) -> float:
-    """Labels still to be paid: (missing + used existing x check share) x price x (1 + schema and pilot).
+def labels_usd(labelled: float, needed: float, *, usd_per_label: float, usd_per_check: float, overhead_share: float) -> float:
+    """Labels still to be paid: (missing x price + used existing x check) x (1 + schema and pilot).
 
-    >>> round(labels_usd(400, 1000, usd_per_label=1.0, check_share=0.25, overhead_share=0.10), 2)
+    >>> round(labels_usd(400, 1000, usd_per_label=1.0, usd_per_check=0.25, overhead_share=0.10), 2)
     770.0
     """
     missing, existing = max(needed - labelled, 0.0), min(labelled, needed)
-    return (missing + existing * check_share) * usd_per_label * (1.0 + overhead_share)
+    return (missing * usd_per_label + existing * usd_per_check) * (1.0 + overhead_share)
 
 
 def teacher_labels_usd(examples: float, price: ApiPrice, *, input_tokens: float, output_tokens: float, passes: float = 1.0) -> float:

@@ -357,12 +357,14 @@ class PriceBook:
     overrides: the user's own prices
     snapshot: accepted live prices, or None
     own_rents: the user's own rents, over the bundled ones
+    own_servers: the user's own server prices, over the bundled ones
     """
 
     as_of: date
     overrides: PriceOverrides = NO_OVERRIDES
     snapshot: PriceSnapshot | None = None
     own_rents: tuple[Rent, ...] = ()
+    own_servers: tuple[ServerRow, ...] = ()
 
     @classmethod
     def load(
@@ -372,9 +374,16 @@ class PriceBook:
         *,
         snapshot: PriceSnapshot | None = None,
         own_rents: Iterable[Rent] = (),
+        own_servers: Iterable[ServerRow] = (),
     ) -> Self:
         """The price book of a day; reads only what is installed, never the network."""
-        return cls(as_of=as_of, overrides=overrides or NO_OVERRIDES, snapshot=snapshot, own_rents=tuple(own_rents))
+        return cls(
+            as_of=as_of,
+            overrides=overrides or NO_OVERRIDES,
+            snapshot=snapshot,
+            own_rents=tuple(own_rents),
+            own_servers=tuple(own_servers),
+        )
 
     def api_price(self, ref: str, *, input_tokens: float) -> ApiPrice:
         """List price of `provider:model` for a request of `input_tokens`; InputError with the nearest ids for an unknown one."""
@@ -473,7 +482,8 @@ class PriceBook:
 
     def server(self, device_id: str) -> ServerPrice | None:
         """What it costs to own a device, None where no price is known."""
-        row = _servers().get(device_id)
+        own = next((row for row in self.own_servers if row.id == device_id), None)
+        row = own or _servers().get(device_id)
         if row is None:
             return None
         return ServerPrice(
@@ -484,14 +494,14 @@ class PriceBook:
             power_kw_per_gpu=row.it_power_kw_per_gpu,
             price_kind=row.price_kind,
             source=row.source,
-            basis=Basis.ESTIMATED,
+            basis=Basis.ASSUMED if own else Basis.ESTIMATED,
             power_source=row.power_source,
             power_basis=row.power_basis,
         )
 
     def devices(self) -> tuple[str, ...]:
         """Ids of every device with a rent or a price to own, sorted."""
-        return tuple(sorted({*_rents(), *_servers(), *(row.device_id for row in self.own_rents)}))
+        return tuple(sorted({*_rents(), *_servers(), *(row.device_id for row in self.own_rents), *(row.id for row in self.own_servers)}))
 
     @property
     def identity(self) -> str:

@@ -101,6 +101,53 @@ def api_costs(
     return MonthlyCosts(months=months, upfront_lines=nonzero(upfront), lines=tokens + rest)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Commitment:
+    """GPUs reserved for a term: cheaper by the hour, and paid whether needed or not.
+
+    gpus: reserved
+    usd_per_gpu_hour: the reserved rate
+    months: the term, from the month the servers start
+    """
+
+    gpus: Amount
+    usd_per_gpu_hour: Amount
+    months: int
+
+
+def cascade_costs(
+    small: MonthlyCosts,
+    volume: TokenVolume,
+    price: ApiPrice,
+    *,
+    escalated_share: Amount,
+    go_live: GoLive = AT_ONCE,
+    output_multiplier: Amount = 1.0,
+    retry_share: Amount = 0.0,
+    price_factor: Amount = 1.0,
+) -> MonthlyCosts:
+    """A small model first, a large one on doubt: the small one's whole bill, and the large one's tokens for the escalated share.
+
+    Per request s x small + (1 - s) x (small + large) with s answered by the small one: at s = 0 it is both, never below the large one.
+    """
+    share = np.asarray(escalated_share, dtype=np.float64)
+    escalated = TokenVolume(
+        input_tokens=np.asarray(volume.input_tokens * share),
+        cached_input_tokens=np.asarray(volume.cached_input_tokens * share),
+        output_tokens=np.asarray(volume.output_tokens * share),
+        requests=np.asarray(volume.requests * share),
+    )
+    large = api_costs(
+        escalated,
+        price,
+        go_live=GoLive(months_to_live=go_live.months_to_live),
+        output_multiplier=output_multiplier,
+        retry_share=retry_share,
+        price_factor=price_factor,
+    )
+    return small + large
+
+
 def rented_costs(
     *,
     months: int,
@@ -108,6 +155,7 @@ def rented_costs(
     gpus_per_replica: int,
     usd_per_gpu_hour: Amount,
     instance_gpus: int = 1,
+    commitment: Commitment | None = None,
     running: RunningCosts = NOTHING_BESIDE,
     upfront: tuple[CostLine, ...] = (),
     go_live: GoLive = AT_ONCE,
@@ -117,10 +165,17 @@ def rented_costs(
 
     replicas: of each month, (..., months) or one number, spares included
     instance_gpus: GPUs of the smallest thing that can be rented; a started instance is paid whole (see `billed_gpus`)
+    commitment: GPUs reserved for a term; what is needed beyond them is rented by the hour. What the term still owes after the horizon is
+        not on this bill: see `owed_after_usd`
     """
     serving, present = _phases(months, go_live)
     gpus = billed_gpus(replicas, gpus_per_replica, instance_gpus)
-    rental = monthly_line("rental", gpus * np.asarray(usd_per_gpu_hour) * HOURS_PER_MONTH * present, months)
+    hourly = gpus * np.asarray(usd_per_gpu_hour)
+    if commitment is not None:
+        term = _term(months, go_live, commitment)
+        beyond = np.maximum(gpus - np.asarray(commitment.gpus) * term, 0.0)
+        hourly = beyond * np.asarray(usd_per_gpu_hour) + np.asarray(commitment.gpus) * np.asarray(commitment.usd_per_gpu_hour) * term
+    rental = monthly_line("rental", hourly * HOURS_PER_MONTH * present, months)
     rest = _running_lines(running, present, months, go_live, retraining_usd_per_month, serving=serving)
     return MonthlyCosts(months=months, upfront_lines=nonzero(upfront), lines=(rental, *rest))
 
@@ -194,6 +249,37 @@ def billed_gpus(replicas: Amount, gpus_per_replica: int, instance_gpus: int = 1)
     return np.asarray(count * (-(-gpus_per_replica // instance_gpus)) * instance_gpus)
 
 
+def owed_after_usd(months: int, commitment: Commitment, go_live: GoLive = AT_ONCE) -> NDArray[np.float64]:
+    """What a commitment still costs after the horizon: the exit bill, shown beside the total and not inside it.
+
+    >>> round(float(owed_after_usd(12, Commitment(gpus=2, usd_per_gpu_hour=2.0, months=36))), 2)
+    70080.0
+    """
+    inside = _term(months, go_live, commitment).sum(axis=-1)
+    return np.asarray((commitment.months - inside) * HOURS_PER_MONTH * commitment.gpus * commitment.usd_per_gpu_hour)
+
+
+def amortised_view(costs: MonthlyCosts, owning: OwningCosts) -> MonthlyCosts:
+    """An owned bill with its servers' depreciation and capital charge by month instead of the purchase; never ranked with cash bills."""
+    capex = costs.line("servers")
+    monthly = np.asarray(amortised_server_usd_per_month(capex, owning))[..., np.newaxis]
+    rest = costs.without("servers")
+    return MonthlyCosts(
+        months=costs.months, upfront_lines=rest.upfront_lines, lines=(monthly_line("servers", monthly, costs.months), *rest.lines)
+    )
+
+
+def serving_kwh(*, months: int, gpus: Amount, power_kw_per_gpu: Amount, pue: Amount, go_live: GoLive = AT_ONCE) -> NDArray[np.float64]:
+    """kWh of each month, (..., months), in the months in which the servers stand; any placement, whoever pays for it."""
+    _, present = _phases(months, go_live)
+    return np.asarray(energy_kwh_per_month(gpus, power_kw_per_gpu, pue) * present)
+
+
+def co2e_kg(kwh: Amount, grid_kg_co2e_per_kwh: Amount) -> NDArray[np.float64]:
+    """Emissions of electricity, kg CO2e: kWh x the grid's intensity as the user states it; making the hardware is not in it."""
+    return np.asarray(np.asarray(kwh, dtype=np.float64) * grid_kg_co2e_per_kwh)
+
+
 def energy_kwh_per_month(gpus: Amount, power_kw_per_gpu: Amount, pue: Amount) -> NDArray[np.float64]:
     """kWh at the meter in a month: GPUs x IT kW x 730 h x PUE.
 
@@ -222,6 +308,12 @@ def _phases(months: int, go_live: GoLive) -> tuple[NDArray[np.float64], NDArray[
     """When the option serves (from m + 1) and when its servers stand (from m, at least month 1)."""
     live = np.asarray(go_live.months_to_live)
     return _from_month(months, live + 1), _from_month(months, np.maximum(live, 1))
+
+
+def _term(months: int, go_live: GoLive, commitment: Commitment) -> NDArray[np.float64]:
+    """1 in the months of the commitment's term that lie in the horizon; (..., months)."""
+    first = np.maximum(np.asarray(go_live.months_to_live), 1)
+    return _from_month(months, first) * (1.0 - _from_month(months, first + commitment.months))
 
 
 def _running_lines(

@@ -110,10 +110,20 @@ def test_labels_by_a_teacher_cost_its_tokens():
     assert teacher_labels_usd(1_000, teacher, input_tokens=1_000, output_tokens=200, passes=3) == pytest.approx(13.50)
 
 
+def test_a_teachers_labels_are_still_checked_by_a_person():
+    """Nothing labelled, 1,000 needed: 1,000 x (0.0045 teacher + 0.25 x 0.10 check) x 1.15; retraining refreshes a quarter of that."""
+    common = {"complexity": Complexity.CLASSIFICATION, "labelled_examples": 0, "tokens_per_example": 500.0, "run_usd_per_mtok": 0.50}
+    taught = finetune_costs(Assumptions(), **common, teacher_usd_per_label=0.0045)
+    assert taught.labels_usd == pytest.approx(1_000 * (0.0045 + 0.025) * 1.15)
+    assert taught.label_refresh_usd == pytest.approx(taught.labels_usd / 4)
+    assert taught.labels_usd < finetune_costs(Assumptions(), **common).labels_usd
+    assert taught.evaluation_usd == finetune_costs(Assumptions(), **common).evaluation_usd  # the test set is labelled by people
+
+
 @given(labelled=st.integers(0, 20_000), more=st.integers(0, 20_000), needed=st.integers(0, 20_000))
 def test_more_existing_labels_never_cost_more(labelled, more, needed):
     def bill(existing):
-        return labels_usd(existing, needed, usd_per_label=2.0, check_share=0.25, overhead_share=0.15)
+        return labels_usd(existing, needed, usd_per_label=2.0, usd_per_check=0.5, overhead_share=0.15)
 
     assert bill(labelled + more) <= bill(labelled) + 1e-9
 
