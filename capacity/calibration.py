@@ -78,8 +78,10 @@ def probes_of(
     rows: Iterable[Mapping[str, str]],
     measured_case: Callable[[Mapping[str, str]], tuple[Case, float]],
     predict: Callable[[Case, Efficiency], tuple[float, tuple[str, ...]]],
+    parameters: Callable[[Case], Efficiency] | None = None,
 ) -> Probe:
-    """Corrections from measured rows; a row above the roofline is named and left out."""
+    """Corrections from measured rows over the engine's parameters; a row above the roofline is named and left out."""
+    base_of = parameters or (lambda case: efficiency_for(case.engine, case.server.accelerator))
     gathered: dict[tuple[str, str], dict[str, list[float]]] = {}
     said: list[str] = []
     contradicted: dict[str, str] = {}
@@ -106,7 +108,7 @@ def probes_of(
                 continue
             key = (case.server.accelerator.name, case.engine)
             so_far = _correction(gathered.get(key, {}))
-            base = efficiency_for(case.engine, case.server.accelerator)
+            base = base_of(case)
             current = with_factors(base, decode=so_far.decode, prefill=so_far.prefill) if phase == "serving" else base
             estimate, _ = predict(case, current)
             slower = log(estimate / value) if case.metric in RATES else log(value / estimate)
@@ -125,9 +127,19 @@ def roof(case: Case, predict: Callable[[Case, Efficiency], tuple[float, tuple[st
 
 def ideal(efficiency: Efficiency) -> Efficiency:
     """An engine without losses."""
-    shares = ("bandwidth_share", "packed_bandwidth_share", "kv_bandwidth_share", "flops_share", "expert_share", "link_share")
-    times = ("layer_s", "prefill_layer_s", "step_s", "sequence_s", "link_s", "activation_passes", "unpack_flops")
-    return efficiency.model_copy(update={**dict.fromkeys(shares, 1.0), **dict.fromkeys(times, 0.0)})
+    shares = (
+        "bandwidth_share",
+        "packed_bandwidth_share",
+        "kv_bandwidth_share",
+        "flops_share",
+        "packed_flops_share",
+        "attention_share",
+        "expert_share",
+        "link_share",
+    )
+    times = ("layer_s", "expert_layer_s", "prefill_layer_s", "step_s", "sequence_s", "link_s", "activation_passes", "unpack_flops")
+    exponents = ("flops_exponent", "precision_exponent")
+    return efficiency.model_copy(update={**dict.fromkeys(exponents, 1.0), **dict.fromkeys(shares, 1.0), **dict.fromkeys(times, 0.0)})
 
 
 def efficiency_from_probe(
@@ -149,7 +161,7 @@ def efficiency_from_probe(
     """
     base = efficiency_for(engine, server.accelerator)
     cost = footprint(model, quantization, file_bytes=file_bytes)
-    device, layout = rates(server.accelerator, cost.compute), Layout(tensor_parallel=float(server.gpus))
+    device, layout = rates(server.accelerator, cost.compute, base), Layout(tensor_parallel=float(server.gpus))
     decode = prefill = 1.0
     if generated_tokens_per_s is not None:
         _positive("generated_tokens_per_s", generated_tokens_per_s)

@@ -134,7 +134,7 @@ def measured_case(row: Mapping[str, str]) -> tuple[Case, float]:
 
 def predict(case: Case, efficiency: Efficiency) -> tuple[float, tuple[str, ...]]:
     """The figure that a case asks for, in its unit, and the doubts that came up."""
-    device = rates(case.server.accelerator, case.cost.compute)
+    device = rates(case.server.accelerator, case.cost.compute, efficiency)
     doubts = [f"'{name}' is not on the sheet: a typical value is used" for name in device.assumed]
     layout, copies = case.layout, case.copies
     if case.metric == "prefill_tok_s":

@@ -244,8 +244,8 @@ def _counted_sizes(model: ModelSpec, entry: Quantization) -> _Sizes:
 
 
 def _bits(model: ModelSpec, role: Role, entry: Quantization) -> float:
-    if role in {Role.SMALL, Role.EMBEDDING, Role.OUTPUT, Role.LOOKUP}:
-        return max(UNQUANTISED_BITS if entry.bits_per_weight < UNQUANTISED_BITS else entry.bits_per_weight, entry.bits_per_weight)
+    if role is Role.SMALL or (role in {Role.EMBEDDING, Role.OUTPUT, Role.LOOKUP} and not entry.embeddings_packed):
+        return max(UNQUANTISED_BITS, entry.bits_per_weight)
     if role is Role.EXPERT and model.expert_bits:
         return min(model.expert_bits, entry.bits_per_weight)
     if entry.id == "mxfp4":

@@ -165,6 +165,8 @@ class Quantization(Fact):
     """Precision of the matrix multiplication; weight-only formats compute in fp16."""
     kv_bits: float = Field(default=16, gt=0)
     """Bits per cache element that usually go with it."""
+    embeddings_packed: bool = False
+    """Whether the embedding table and the output head are kept in it too; most formats leave them in 16 bits."""
     gguf: bool = False
     """Whether it is a GGUF file type with an exact tensor plan."""
     source: Source

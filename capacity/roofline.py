@@ -21,6 +21,10 @@ FP4_GENERATIONS = frozenset({"blackwell"})
 """Generations whose 4-bit peak is twice the 8-bit one."""
 TYPICAL_FLOPS_PER_BYTE = {"hbm": 250.0, "gddr": 130.0, "lpddr": 35.0, "ddr": 8.0}
 """16-bit operations per byte of bandwidth, for a device whose peak is not stated."""
+PACKED_BITS = 7.5
+"""Weights with fewer bits are unpacked before they are multiplied."""
+REFERENCE_FLOPS = 1e14
+"""Peak at which `flops_share` is stated."""
 TYPICAL_LINK_GB_PER_S = {"nvlink": 450.0, "infinity_fabric": 448.0, "ethernet": 50.0, "pcie": 32.0, "none": 1.0}
 """One-way link bandwidth where the sheet does not state it."""
 
@@ -42,8 +46,20 @@ class Efficiency(Fact):
     """Share of the dense peak in prompt processing and large batches."""
     unpack_flops: float = Field(ge=0)
     """Operations per packed weight and step that unpacking costs, in units of the 16-bit peak."""
+    packed_flops_share: float = Field(gt=0, le=1.5)
+    """The same with weights packed in fewer than 8 bits."""
+    attention_share: float = Field(gt=0, le=1.5)
+    """Share of the 16-bit peak that a prompt's attention reaches: its products are small and masked."""
+    flops_exponent: float = Field(default=1.0, gt=0, le=1)
+    """How the reached operations grow with the peak: below 1 where kernels do not use what the newest units offer."""
+    precision_exponent: float = Field(default=1.0, gt=0, le=1)
+    """How much of the peak's gain at 8 and 4 bits is reached: gain to this power."""
+    consumer_gain: float = Field(default=1.0, ge=1, le=2)
+    """2 where an engine accumulates in 16 bits or integers, which GeForce cards do at twice the sheet's 32-bit rate."""
     layer_s: float = Field(ge=0)
     """Fixed time per layer and generation step, seconds."""
+    expert_layer_s: float = Field(default=0.0, ge=0)
+    """Added to it in a mixture: routing, sorting, small matrices."""
     prefill_layer_s: float = Field(ge=0)
     """Fixed time per layer and prompt pass, seconds."""
     step_s: float = Field(ge=0)
@@ -64,6 +80,10 @@ class Efficiency(Fact):
     """Sequences that the engine serves at once, by default."""
     memory_share: float = Field(default=0.9, gt=0, le=1)
     """Share of the memory that the engine takes."""
+    memory_share_is_of_free: bool = False
+    """Whether that share is of what the weights leave, as in TensorRT-LLM, and not of the whole."""
+    reserves_whole_answers: bool = False
+    """Whether a request is admitted only with cache for its whole answer, as in TensorRT-LLM, and not for what it holds so far."""
     fitted: bool
     """Whether rows of this engine and memory kind were fitted; otherwise the numbers are priors."""
     decode_factor: float = Field(default=1.0, gt=0)
@@ -84,6 +104,7 @@ class Rates:
 
     bandwidth: bytes
     flops16: dense 16-bit operations
+    reached16: the same as the engine's kernels scale with it
     flops: dense operations in the model's precision
     link: bytes one way to a neighbour
     assumed: figures that the sheet lacks and that were filled with typical ones
@@ -91,6 +112,7 @@ class Rates:
 
     bandwidth: Numbers
     flops16: Numbers
+    reached16: Numbers
     flops: Numbers
     link: Numbers
     assumed: tuple[str, ...] = ()
@@ -117,8 +139,11 @@ class Layout:
         return self.tensor_parallel * self.pipeline_parallel
 
 
-def rates(device: Accelerator, compute: str = "fp16") -> Rates:
-    """The sheet's figures in SI units; a missing peak is typical for the memory kind, and named."""
+def rates(device: Accelerator, compute: str, efficiency: Efficiency) -> Rates:
+    """The sheet's figures in SI units as an engine can use them; a missing peak is typical for the memory kind, and named.
+
+    Operations grow as 100 TFLOPS x (peak / 100 TFLOPS)^exponent, and with the precision's gain to its own exponent.
+    """
     assumed = []
     bandwidth = device.need("mem_bw_gb_per_s") * 1e9
     if device.fp16_tflops is None:
@@ -126,6 +151,9 @@ def rates(device: Accelerator, compute: str = "fp16") -> Rates:
         flops16 = bandwidth * TYPICAL_FLOPS_PER_BYTE.get(device.memory_kind, 130.0)
     else:
         flops16 = device.fp16_tflops * 1e12
+    if device.kind == "consumer_gpu" and device.vendor in {"NVIDIA", ""}:
+        flops16 *= efficiency.consumer_gain
+    reached = REFERENCE_FLOPS * (flops16 / REFERENCE_FLOPS) ** efficiency.flops_exponent
     link = device.link_gb_per_s
     if link is None:
         assumed.append("link_gb_per_s")
@@ -133,7 +161,8 @@ def rates(device: Accelerator, compute: str = "fp16") -> Rates:
     return Rates(
         bandwidth=bandwidth,
         flops16=flops16,
-        flops=flops16 * precision_gain(device, compute),
+        reached16=reached,
+        flops=reached * precision_gain(device, compute) ** efficiency.precision_exponent,
         link=max(link, 0.5) * 1e9,
         assumed=tuple(assumed),
     )
@@ -181,8 +210,9 @@ def decode_step_s(
     )
     activations = per_wave * _activation_bytes(cost, efficiency) / (efficiency.bandwidth_share * device.bandwidth * devices)
     work = per_wave * (2.0 * cost.matmul_params + cost.attention_flops * context_tokens)
-    compute = work / (efficiency.flops_share * _expert_flops_share(cost, efficiency) * device.flops * devices)
-    fixed = cost.layers * efficiency.layer_s + efficiency.step_s + per_wave * efficiency.sequence_s
+    compute = work / (_flops_share(cost, efficiency) * device.flops * devices)
+    per_layer = efficiency.layer_s + (efficiency.expert_layer_s if cost.is_mixture else 0.0)
+    fixed = cost.layers * per_layer + efficiency.step_s + per_wave * efficiency.sequence_s
     total = streaming + cache + activations + compute + fixed + all_reduce_s(cost, device, efficiency, per_wave, devices)
     return total * efficiency.decode_factor
 
@@ -226,8 +256,10 @@ def prefill_work_s(
     devices = layout.tensor_parallel
     total_tokens = tokens * sequences
     work = 2.0 * (cost.matmul_params - cost.head_params) * total_tokens + 2.0 * cost.head_params * sequences
-    work = work + cost.attention_flops * total_tokens * (depth + tokens / 2.0)
-    compute = work / (efficiency.flops_share * _expert_flops_share(cost, efficiency) * device.flops * devices)
+    pairs = cost.attention_flops * total_tokens * (depth + tokens / 2.0)
+    compute = work / (_flops_share(cost, efficiency) * device.flops * devices) + pairs / (
+        efficiency.attention_share * device.flops16 * devices
+    )
     activations = total_tokens * _activation_bytes(cost, efficiency) / (efficiency.bandwidth_share * device.bandwidth * devices)
     streaming = passes * _weight_stream_s(cost, device, efficiency, total_tokens / np.maximum(passes, 1e-9), devices)
     return (
@@ -319,15 +351,15 @@ _ENGINE_PREFIXES = (
 
 def _weight_stream_s(cost: Footprint, device: Rates, efficiency: Efficiency, rows: Numbers, devices: Numbers) -> Numbers:
     """Weights over bandwidth, and the work of unpacking them once a step."""
-    packed = cost.weight_bits < 7.5
+    packed = cost.weight_bits < PACKED_BITS
     share = efficiency.packed_bandwidth_share if packed else efficiency.bandwidth_share
     experts = cost.streamed_bytes(rows) - cost.dense_bytes
     streamed = (cost.dense_bytes + experts / efficiency.expert_share) / (share * device.bandwidth * devices)
     if not packed or efficiency.unpack_flops == 0.0:
         return streamed
     weights = (cost.dense_bytes + experts) * 8.0 / cost.weight_bits
-    unpacked = weights * efficiency.unpack_flops / (device.flops16 * devices)
-    both: Numbers = np.power(np.power(streamed, 4.0) + np.power(unpacked, 4.0), 0.25)
+    unpacked = weights * efficiency.unpack_flops / (device.reached16 * devices)
+    both: Numbers = np.power(np.power(streamed, 8.0) + np.power(unpacked, 8.0), 0.125)
     return both
 
 
@@ -335,8 +367,9 @@ def _activation_bytes(cost: Footprint, efficiency: Efficiency) -> Numbers:
     return cost.layers * cost.hidden * 2.0 * efficiency.activation_passes
 
 
-def _expert_flops_share(cost: Footprint, efficiency: Efficiency) -> float:
-    return efficiency.expert_share if cost.is_mixture else 1.0
+def _flops_share(cost: Footprint, efficiency: Efficiency) -> float:
+    share = efficiency.packed_flops_share if cost.weight_bits < PACKED_BITS else efficiency.flops_share
+    return share * (efficiency.expert_share if cost.is_mixture else 1.0)
 
 
 def _copies(cost: Footprint, layout: Layout) -> Numbers:

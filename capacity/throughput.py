@@ -11,7 +11,7 @@ import numpy as np
 from capacity.accelerators import Server
 from capacity.footprint import Footprint, Numbers, footprint
 from capacity.intervals import Interval, interval_class, interval_for
-from capacity.memory import CACHE_BLOCK_TOKENS, activation_bytes, fit, kv_copies, sequences_that_fit, usable_bytes
+from capacity.memory import CACHE_BLOCK_TOKENS, activation_bytes, fit, kv_copies, usable_bytes
 from capacity.models import ModelSpec
 from capacity.roofline import Efficiency, Layout, Rates, decode_step_s, efficiency_for, engine_id, prefill_s, prefill_work_s, rates
 from facts.errors import InputError
@@ -158,7 +158,7 @@ def serving_curve(
 
     if not memory.fits:
         return curve((), 0, memory.sentence, "none")
-    device = rates(server.accelerator, cost.compute)
+    device = rates(server.accelerator, cost.compute, parameters)
     load = RequestSize(input_tokens=input_tokens, output_tokens=output_tokens, cached_tokens=prefix_hit_share * input_tokens)
     layout, copies = best_layout(cost, server, device, parameters, load)
     cap = sequence_cap(cost, server, parameters, load, layout)
@@ -315,14 +315,25 @@ def marginal_prompt_s(cost: Footprint, device: Rates, efficiency: Efficiency, lo
 
 
 def sequence_cap(cost: Footprint, server: Server, efficiency: Efficiency, load: RequestSize, layout: Layout) -> float:
-    """Sequences in flight in one copy: what memory holds at the mean context, at most the engine's limit; 0 if the weights do not fit."""
+    """Sequences in flight in one copy: what memory holds, at most the engine's limit; 0 if the weights do not fit.
+
+    Engines that admit by what a request holds so far fill the memory at the mean context I + O/2; those that reserve the whole
+    answer, at I + O.
+    """
     devices = float(layout.devices)
-    memory = usable_bytes(Server(accelerator=server.accelerator, gpus=max(1, round(devices))), efficiency.memory_share)
-    context = float(np.ceil(np.asarray(load.mean_context) / CACHE_BLOCK_TOKENS) * CACHE_BLOCK_TOKENS)
-    per_sequence = cost.sequence_kv_bytes(context) * kv_copies(cost, layout.tensor_parallel)
-    return float(
-        np.clip(float(sequences_that_fit(cost, memory, activation_bytes(cost, devices), per_sequence)), 0.0, efficiency.max_sequences)
-    )
+    memory = kv_room_bytes(cost, Server(accelerator=server.accelerator, gpus=max(1, round(devices))), efficiency)
+    tokens = load.input_tokens + load.output_tokens * (1.0 if efficiency.reserves_whole_answers else 0.5)
+    context = float(np.ceil(np.asarray(tokens) / CACHE_BLOCK_TOKENS) * CACHE_BLOCK_TOKENS)
+    per_sequence = float(np.maximum(cost.sequence_kv_bytes(context) * kv_copies(cost, layout.tensor_parallel), 1.0))
+    return float(np.clip(memory / per_sequence, 0.0, efficiency.max_sequences))
+
+
+def kv_room_bytes(cost: Footprint, server: Server, efficiency: Efficiency) -> float:
+    """Memory that an engine leaves for the cache: its share of the whole less the weights, or its share of what the weights leave."""
+    kept = float(cost.weights_bytes + activation_bytes(cost, server.gpus))
+    if efficiency.memory_share_is_of_free:
+        return efficiency.memory_share * (usable_bytes(server, 1.0) - kept)
+    return usable_bytes(server, efficiency.memory_share) - kept
 
 
 def best_layout(

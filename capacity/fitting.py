@@ -1,0 +1,263 @@
+"""Fitting an engine's parameters to measured rows: least squares of log errors with priors, over the formulas of the estimate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import least_squares
+
+from capacity.cases import Case, case_of, read_rows
+from capacity.footprint import Footprint
+from capacity.roofline import Efficiency, Layout, Rates, decode_step_s, efficiency_for, memory_class, prefill_s, rates
+from capacity.throughput import RequestSize, closed_loop, sequence_cap
+from facts.errors import InputError
+
+PRIORS: dict[str, tuple[float, float, float]] = {
+    "bandwidth_share": (0.15, 0.2, 1.05),
+    "packed_bandwidth_share": (0.15, 0.2, 1.05),
+    "kv_bandwidth_share": (0.4, 0.1, 1.05),
+    "flops_share": (0.4, 0.03, 1.5),
+    "packed_flops_share": (0.4, 0.03, 1.5),
+    "attention_share": (0.8, 0.01, 1.5),
+    "flops_exponent": (0.2, 0.3, 1.0),
+    "precision_exponent": (0.1, 0.5, 1.0),
+    "unpack_flops": (0.4, 1.0, 200.0),
+    "layer_s": (0.5, 2e-6, 2e-3),
+    "expert_layer_s": (0.5, 1e-6, 2e-3),
+    "prefill_layer_s": (0.6, 2e-6, 5e-3),
+    "step_s": (0.5, 1e-5, 2e-2),
+    "sequence_s": (0.7, 1e-8, 1e-3),
+    "activation_passes": (0.3, 2.0, 80.0),
+    "expert_share": (0.25, 0.15, 1.1),
+    "link_share": (0.4, 0.05, 1.0),
+    "link_s": (0.5, 1e-6, 2e-4),
+}
+"""Parameter -> (standard deviation of its logarithm around the prior, lowest, highest value)."""
+FREE: dict[str, tuple[str, ...]] = {
+    "llama.cpp": (
+        "bandwidth_share",
+        "packed_bandwidth_share",
+        "kv_bandwidth_share",
+        "flops_share",
+        "packed_flops_share",
+        "attention_share",
+        "flops_exponent",
+        "layer_s",
+        "prefill_layer_s",
+        "activation_passes",
+        "unpack_flops",
+        "expert_share",
+    ),
+    "mlx": ("packed_bandwidth_share", "packed_flops_share", "layer_s", "prefill_layer_s", "unpack_flops", "expert_share"),
+    "trtllm": (
+        "bandwidth_share",
+        "kv_bandwidth_share",
+        "flops_share",
+        "attention_share",
+        "precision_exponent",
+        "layer_s",
+        "sequence_s",
+        "activation_passes",
+        "expert_share",
+        "link_share",
+        "link_s",
+        "prefill_layer_s",
+    ),
+}
+"""Engine -> parameters that its rows can tell apart; the others stay at their priors."""
+ROW_SIGMA = 0.10
+"""Scatter of a published row around a right model (2 to 4 % median, 12 to 29 % at the 90th percentile)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuredRow:
+    """A calibration row.
+
+    case: what was asked
+    value: what was measured, in the metric's unit
+    table: file it stands in
+    device, model: as the file names them
+    """
+
+    case: Case
+    value: float
+    table: str
+    device: str
+    model: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Stack:
+    """Rows whose formulas differ in numbers only."""
+
+    rows: tuple[int, ...]
+    cost: Footprint
+    static: bool
+    kind: str
+    layout: Layout
+    devices: tuple[MeasuredRow, ...]
+
+
+def calibration_rows(folder: Path) -> tuple[MeasuredRow, ...]:
+    """Rows of every table of a folder whose device is named and that are not marked suspect."""
+    rows = []
+    for path in sorted(folder.glob("*.csv")):
+        if path.stem in {"hardware", "models"}:
+            continue
+        _, table = read_rows(path)
+        for row in table:
+            if "suspect" in row.get("note", "").lower() or row.get("device", "").startswith("unnamed"):
+                continue
+            try:
+                case = case_of(row)
+            except InputError:
+                continue
+            rows.append(MeasuredRow(case=case, value=float(row["value"]), table=path.stem, device=row["device"], model=row["model"]))
+    if not rows:
+        raise InputError(f"{folder} holds no calibration rows")
+    return tuple(rows)
+
+
+def fit_all(rows: Sequence[MeasuredRow], priors: Mapping[tuple[str, str], Efficiency]) -> dict[tuple[str, str], Efficiency]:
+    """Fitted parameters of every (engine, memory kind) that has rows; the others keep their priors."""
+    groups: dict[tuple[str, str], list[MeasuredRow]] = {}
+    for row in rows:
+        groups.setdefault((row.case.engine, memory_class(row.case.server.accelerator)), []).append(row)
+    return {key: fit(found, priors[key]) for key, found in groups.items() if key in priors and key[0] in FREE}
+
+
+def fit(rows: Sequence[MeasuredRow], prior: Efficiency) -> Efficiency:
+    """The parameters that explain the rows of one engine on one kind of memory, drawn to their priors.
+
+    Minimises sum rho(ln(predicted / measured)) / sigma^2 + sum (ln(parameter / prior) / sd)^2 with a soft-L1 rho; the rows of one
+    device and model together weigh as the square root of their number, so that a long table does not outvote a device.
+    """
+    names = tuple(name for name in FREE[prior.engine] if getattr(prior, name) > 0)
+    start = np.array([np.log(getattr(prior, name)) for name in names])
+    spread = np.array([PRIORS[name][0] for name in names])
+    lower = np.log([PRIORS[name][1] for name in names])
+    upper = np.log([PRIORS[name][2] for name in names])
+    stacks, measured, weights = _stacks(rows), np.log([row.value for row in rows]), _weights(rows)
+
+    def residuals(logs: NDArray[np.float64]) -> NDArray[np.float64]:
+        candidate = prior.model_copy(update=dict(zip(names, np.exp(logs).tolist(), strict=True)))
+        errors = (np.log(_predictions(stacks, rows, candidate)) - measured) / ROW_SIGMA * weights
+        soft = np.sign(errors) * np.sqrt(2.0 * (np.sqrt(1.0 + errors**2) - 1.0))
+        return np.concatenate([soft, (logs - start) / spread])
+
+    inside = np.clip(start, lower + 1e-6, upper - 1e-6)
+    solution = least_squares(residuals, inside, bounds=(lower, upper), max_nfev=60)
+    return prior.model_copy(update={**dict(zip(names, np.exp(solution.x).tolist(), strict=True)), "fitted": True})
+
+
+def without(rows: Iterable[MeasuredRow], leave: Callable[[MeasuredRow], bool]) -> tuple[MeasuredRow, ...]:
+    """The rows that are not left out."""
+    return tuple(row for row in rows if not leave(row))
+
+
+# --- the formulas over many rows at once -----------------------------------------------------------------------------
+
+
+def _weights(rows: Sequence[MeasuredRow]) -> NDArray[np.float64]:
+    counts: dict[tuple[str, str, str], int] = {}
+    for row in rows:
+        key = (row.device, row.model, row.case.metric)
+        counts[key] = counts.get(key, 0) + 1
+    return np.array([counts[row.device, row.model, row.case.metric] ** -0.25 for row in rows])
+
+
+def _stacks(rows: Sequence[MeasuredRow]) -> tuple[_Stack, ...]:
+    groups: dict[tuple[object, ...], list[int]] = {}
+    for index, row in enumerate(rows):
+        case = row.case
+        key = (_kind(case), case.static_batch, case.cost.compute, round(case.cost.weight_bits, 3), case.cost.is_mixture)
+        groups.setdefault(key, []).append(index)
+    stacks = []
+    for found in groups.values():
+        cases = [rows[index].case for index in found]
+        stacks.append(
+            _Stack(
+                rows=tuple(found),
+                cost=_stacked_cost([case.cost for case in cases]),
+                static=cases[0].static_batch,
+                kind=_kind(cases[0]),
+                layout=Layout(
+                    tensor_parallel=np.array([float(case.layout.tensor_parallel) for case in cases]),
+                    pipeline_parallel=np.array([float(case.layout.pipeline_parallel) for case in cases]),
+                ),
+                devices=tuple(rows[index] for index in found),
+            )
+        )
+    return tuple(stacks)
+
+
+def _stacked_cost(costs: Sequence[Footprint]) -> Footprint:
+    update = {}
+    for entry in fields(Footprint):
+        first = getattr(costs[0], entry.name)
+        if entry.name in {"compute", "weight_bits", "exact"}:
+            update[entry.name] = first
+        else:
+            update[entry.name] = np.array([float(getattr(cost, entry.name)) for cost in costs])
+    return Footprint(**update)
+
+
+def _kind(case: Case) -> str:
+    if case.metric == "prefill_tok_s":
+        return "prefill"
+    return "decode" if case.metric == "decode_tok_s" else "serving"
+
+
+def _predictions(stacks: Sequence[_Stack], rows: Sequence[MeasuredRow], candidate: Efficiency) -> NDArray[np.float64]:
+    predicted = np.empty(len(rows))
+    for stack in stacks:
+        predicted[list(stack.rows)] = _stack_prediction(stack, candidate)
+    return predicted
+
+
+def _stack_prediction(stack: _Stack, candidate: Efficiency) -> NDArray[np.float64]:
+    cases = [row.case for row in stack.devices]
+    device = _stacked_rates(cases, candidate)
+    batch = np.array([max(case.concurrency, 1.0) for case in cases])
+    inputs, outputs = np.array([case.input_tokens for case in cases]), np.array([case.output_tokens for case in cases])
+    depth = np.array([case.depth for case in cases])
+    if stack.kind == "prefill":
+        time = prefill_s(stack.cost, device, candidate, tokens=inputs, sequences=batch, depth=depth, layout=stack.layout)
+        return np.asarray(batch * inputs / time)
+    if stack.kind == "decode":
+        context = depth + inputs + outputs / 2.0
+        return np.asarray(batch / decode_step_s(stack.cost, device, candidate, batch=batch, context_tokens=context, layout=stack.layout))
+    load = RequestSize(input_tokens=np.maximum(inputs, 1.0), output_tokens=np.maximum(outputs, 1.0))
+    cap = np.array([_saturation(case, candidate) for case in cases])
+    in_flight = np.where(np.array([case.mode == "closed" for case in cases]), batch, cap)
+    state = closed_loop(
+        stack.cost, device, candidate, load, concurrency=in_flight, cap=np.maximum(cap, 1.0), layout=stack.layout, static_batch=stack.static
+    )
+    copies = np.array([case.copies for case in cases])
+    total = np.array([case.metric == "total_tok_s" for case in cases])
+    return np.asarray(state.requests_per_s * copies * (load.output_tokens + np.where(total, inputs, 0.0)))
+
+
+def _stacked_rates(cases: Sequence[Case], candidate: Efficiency) -> Rates:
+    found = [rates(case.server.accelerator, case.cost.compute, candidate) for case in cases]
+    return Rates(
+        bandwidth=np.array([float(entry.bandwidth) for entry in found]),
+        flops16=np.array([float(entry.flops16) for entry in found]),
+        reached16=np.array([float(entry.reached16) for entry in found]),
+        flops=np.array([float(entry.flops) for entry in found]),
+        link=np.array([float(entry.link) for entry in found]),
+    )
+
+
+def _saturation(case: Case, candidate: Efficiency) -> float:
+    load = RequestSize(input_tokens=max(case.input_tokens, 1.0), output_tokens=max(case.output_tokens, 1.0))
+    return max(1.0, sequence_cap(case.cost, case.server, candidate, load, case.layout))
+
+
+def prior_for(engine: str, row: MeasuredRow) -> Efficiency:
+    """The shipped parameters of a row's engine and device."""
+    return efficiency_for(engine, row.case.server.accelerator)
