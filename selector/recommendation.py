@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,8 +34,10 @@ from selector.results import (
     Measured,
     Month,
     OptionResult,
+    PathStep,
     Placement,
     Recommendation,
+    SourceLine,
     TableRow,
 )
 from selector.scenarios import Scenario
@@ -51,22 +53,47 @@ SERVER_LINES = frozenset({"servers", "rental", "energy", "hosting", "maintenance
 __all__ = ["recommend", "to_json"]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Considered:
+    """Every option evaluated on its own, before they are compared.
+
+    asked: what they were evaluated for
+    tree, path, leaf: the walk through the decision tree
+    baseline: today's model
+    fallback: what is paid for when an option fails its test: the baseline, or the likeliest option where that may not run
+    evaluations: all options, the baseline first
+    """
+
+    asked: Asked
+    tree: Tree
+    path: tuple[PathStep, ...]
+    leaf: Leaf
+    baseline: Evaluation
+    fallback: Evaluation | None
+    evaluations: tuple[Evaluation, ...]
+
+
 def recommend(scenario: Scenario, catalog: Catalog, tree: Tree | None = None) -> Recommendation:
     """Walk the tree, list, gate, price and rank every option, and say what to do.
 
     Ranked by expected cost: P x the option's total + (1 - P) x (what testing and tuning it cost + the fallback's total), plus the user's
     own cost of wrong answers. The fallback is the baseline; where the baseline may not run, the feasible option most likely good enough.
     """
+    return conclude(consider(scenario, catalog, tree))
+
+
+def consider(scenario: Scenario, catalog: Catalog, tree: Tree | None = None) -> Considered:
+    """Gates, servers and bill of every option."""
     tree = tree or load_tree()
     workload = scenario.workload
-    requirements, task = requirements_of(workload), task_of(workload)
+    requirements = requirements_of(workload)
     path, leaf = walk(tree, workload)
     options = list_options(workload)
     nothing = np.zeros(requirements.horizon_months)
     asked = Asked(
         scenario=scenario,
         requirements=requirements,
-        task=task,
+        task=task_of(workload),
         catalog=catalog,
         baseline_usd=nothing,
         machine=local_machine(catalog),
@@ -82,18 +109,25 @@ def recommend(scenario: Scenario, catalog: Catalog, tree: Tree | None = None) ->
             asked = replace(asked, last_resort=last_resort)
             evaluations = (baseline, *(evaluate(option, asked) for option in options[1:]))
     fallback = baseline if baseline.feasible else _likeliest(evaluations)
-    results = tuple(_result(evaluation, baseline, fallback, asked) for evaluation in evaluations)
+    return Considered(asked=asked, tree=tree, path=path, leaf=leaf, baseline=baseline, fallback=fallback, evaluations=evaluations)
+
+
+def conclude(considered: Considered) -> Recommendation:
+    """Rank what was considered, and say what to do."""
+    asked, baseline, evaluations = considered.asked, considered.baseline, considered.evaluations
+    scenario, catalog, leaf = asked.scenario, asked.catalog, considered.leaf
+    results = tuple(_result(evaluation, baseline, considered.fallback, asked) for evaluation in evaluations)
     results = _against_70b(results, evaluations)
     results = tuple(sorted(results, key=_rank))
     results = _mark_tree_pick(results, leaf)
-    choice = _choice(results, baseline.option.id, fallback, leaf, workload.horizon_months)
+    choice = _choice(results, baseline.option.id, considered.fallback, scenario.workload.horizon_months)
     sources = sources_of(evaluations, asked, choice.option_id)
     return Recommendation(
         as_of=catalog.as_of,
         method_version=METHOD_VERSION,
-        inputs_sha256=_digest(scenario, catalog, tree, sources),
+        inputs_sha256=_digest(scenario, catalog, considered.tree, sources),
         scenario=scenario,
-        path=path,
+        path=considered.path,
         leaf=leaf,
         choice=choice,
         options=results,
@@ -232,7 +266,7 @@ def _mark_tree_pick(results: tuple[OptionResult, ...], leaf: Leaf) -> tuple[Opti
     return tuple(replace(result, tree_pick=result is pick) for result in results)
 
 
-def _choice(results: tuple[OptionResult, ...], baseline_id: str, fallback: Evaluation | None, leaf: Leaf, horizon: int) -> Choice:
+def _choice(results: tuple[OptionResult, ...], baseline_id: str, fallback: Evaluation | None, horizon: int) -> Choice:
     by_id = {result.id: result for result in results}
     feasible = [result for result in results if result.feasible]
     baseline = by_id[baseline_id]
@@ -320,13 +354,13 @@ def _number(value: NDArray[np.float64]) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _digest(scenario: Scenario, catalog: Catalog, tree: Tree, sources: object) -> str:
+def _digest(scenario: Scenario, catalog: Catalog, tree: Tree, sources: tuple[SourceLine, ...]) -> str:
     """SHA-256 over everything that decides: inputs, day, method, tree, and the numbers in use with their sources."""
     document = {
         "scenario": scenario.model_dump(mode="json"),
         "as_of": catalog.as_of.isoformat(),
         "method": METHOD_VERSION,
         "tree": [tree.id, tree.version],
-        "sources": [str(line) for line in sources] if isinstance(sources, tuple) else str(sources),
+        "sources": [str(line) for line in sources],
     }
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
