@@ -24,7 +24,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DatabaseError, DataError, IntegrityError, NoSuchModuleError, ProgrammingError
-from sqlalchemy.pool import NullPool, StaticPool
+from sqlalchemy.pool import NullPool
 from sqlmodel import Field, Session, SQLModel, col, select
 
 from facts.errors import InputError
@@ -84,8 +84,9 @@ def engine(database_url: str) -> Engine:
             "DATABASE_URL is not a database address: write sqlite:///path/to/file.sqlite3 or postgresql://user@host/name"
         ) from None
     if url.get_backend_name() == "sqlite":
-        if not _in_memory(url):
-            _make_file(Path(str(url.database)))
+        if url.database in (None, "", ":memory:"):
+            raise InputError("DATABASE_URL names a database in memory, which keeps nothing: give it the path of a file")
+        _make_file(Path(url.database))
         return _sqlite_engine(url)
     return _server_engine(url)
 
@@ -160,10 +161,6 @@ def _saved(row: WorkloadRow) -> SavedWorkload:
     return SavedWorkload(id=row.id, created=row.created, note=row.note, workload=workload)
 
 
-def _in_memory(url: URL) -> bool:
-    return url.database in (None, "", ":memory:")
-
-
 def _make_file(path: Path) -> None:
     """The file exists, is a file, can be written, and only its owner may read it if it was made here."""
     if path.is_dir():
@@ -182,16 +179,15 @@ def _make_file(path: Path) -> None:
 
 @lru_cache(maxsize=16)
 def _sqlite_engine(url: URL) -> Engine:
-    # No pool for files: opening one costs less than a stale handle on a file that was moved or replaced.
-    pool = StaticPool if _in_memory(url) else NullPool
-    created = create_engine(url, poolclass=pool, connect_args={"check_same_thread": False})
+    # No pool: opening a file costs less than a stale handle on a file that was moved or replaced.
+    created = create_engine(url, poolclass=NullPool, connect_args={"check_same_thread": False})
 
     @event.listens_for(created, "connect")
     def _prepare(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # SQLAlchemy begins and ends transactions, DDL included; not the driver
         connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
         connection.execute("PRAGMA foreign_keys = ON")
-        if connection.execute("PRAGMA journal_mode").fetchone()[0] not in ("wal", "memory"):
+        if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
             connection.execute("PRAGMA journal_mode = WAL")
 
     @event.listens_for(created, "begin")

@@ -3,6 +3,7 @@
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -69,10 +70,10 @@ def test_the_database_writes_ahead_and_keeps_foreign_keys(kept):
         assert opened.execute(text("PRAGMA busy_timeout")).scalar() == 30_000
 
 
-def test_a_database_in_memory_works_too():
-    memory = Settings(data_dir=Path("/nonexistent"), database_url="sqlite://")
-    workload_id = save_workload(memory, workload("in memory"), created=NOON)
-    assert get_workload(memory, workload_id).workload.name == "in memory"
+def test_many_threads_of_one_server_write_at_once(kept):
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda number: save_workload(kept, workload(f"{number}"), created=NOON), range(24)))
+    assert len(list_workloads(kept)) == 24
 
 
 def test_what_fails_half_way_leaves_nothing(kept):
@@ -198,7 +199,7 @@ def test_a_disk_that_is_full(kept):
     assert list_workloads(kept) == ()
 
 
-@pytest.mark.parametrize("url", ["nonsense", "mysql+nothing://host/name", "://"])
+@pytest.mark.parametrize("url", ["nonsense", "mysql+nothing://host/name", "://", "sqlite://", "sqlite:///:memory:"])
 def test_an_address_that_is_none(url, tmp_path):
     assert "DATABASE_URL" in refusal(Settings(data_dir=tmp_path, database_url=url))
 
