@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -18,9 +20,10 @@ from facts.errors import InputError
 from facts.records import validated
 from facts.settings import settings
 from facts.units import BYTES_PER_GB
-from probes import environment, llamacpp, timing
+from probes import endpoint, environment, llamacpp, send, timing
 from probes.build import build_state
-from probes.measurement import Environment, LlamaCppSettings, Measurement
+from probes.lock import HostLock
+from probes.measurement import EndpointSettings, Environment, LlamaCppSettings, Measurement
 from probes.progress import Estimate, Event, Loaded, Repetition
 from probes.runner import DEFAULT_QUANTIZATION, ProbeJob, ProbeRequest, State
 from probes.store import get_measurement, list_measurements, save_measurement
@@ -91,6 +94,78 @@ def llamacpp_command(
         with session(settings()):
             pass  # a database that cannot be written is said before the measuring, not after
     return _measure(request, created, target, save=save)
+
+
+@app.command("endpoint")
+def endpoint_command(
+    url: Annotated[str, typer.Argument(help="Base address, as http://127.0.0.1:8000/v1.")],
+    model_name: Annotated[str, typer.Option("--model", help="Default: the first that the server lists.")] = "",
+    input_tokens: Annotated[int, typer.Option(min=1, help="Prompt length.")] = 512,
+    output_tokens: Annotated[int, typer.Option(min=1, help="Answer length.")] = 128,
+    concurrency: Annotated[list[int] | None, typer.Option(min=1, help="Requests in flight; may be given more than once.")] = None,
+    rate: Annotated[list[float] | None, typer.Option(help="Requests a second, open loop; may be given more than once.")] = None,
+    arrivals: Annotated[str, typer.Option(help="poisson or constant.")] = "poisson",
+    sweep: Annotated[bool, typer.Option(help="Double the load until it adds less than 5 %.")] = False,
+    seconds: Annotated[float, typer.Option(min=1, help="How long each level is held.")] = 30.0,
+    max_requests: Annotated[int, typer.Option(min=1, help="Cap on all requests together.")] = 2_000,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Cap on all tokens together.")] = 5_000_000,
+    max_usd: Annotated[float | None, typer.Option(help="Cap on the cost; needs the two prices.")] = None,
+    input_price: Annotated[float, typer.Option(min=0, help="USD per million prompt tokens.")] = 0.0,
+    output_price: Annotated[float, typer.Option(min=0, help="USD per million answer tokens.")] = 0.0,
+    out_file: Annotated[Path | None, typer.Option("--out", help="Where the JSON goes.")] = None,
+    save: Annotated[bool, typer.Option(help="Keep the measurement in the database.")] = True,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before spending.")] = False,
+) -> int:
+    """Measure any OpenAI-compatible server; its key, if it needs one, comes from RIGHTSIZE_ENDPOINT_KEY and is never stored."""
+    ladder = tuple(2**step for step in range(11)) if sweep and not concurrency else tuple(concurrency or (() if rate else (1, 2, 4, 8)))
+    given = {
+        "url": endpoint.check_url(url),
+        "model": model_name,
+        "input_tokens": input_tokens,
+        "output_tokens": output_tokens,
+        "concurrencies": ladder,
+        "rates_per_s": tuple(rate or ()),
+        "arrivals": arrivals,
+        "sweep": sweep,
+        "seconds_per_level": seconds,
+        "max_requests": max_requests,
+        "max_tokens": max_tokens,
+        "max_usd": max_usd,
+        "input_usd_per_mtok": input_price,
+        "output_usd_per_mtok": output_price,
+    }
+    chosen = validated(EndpointSettings, given, "endpoint")
+    cost = endpoint.estimate_usd(chosen)
+    if max_usd is not None:
+        cost = min(cost, max_usd)
+    if cost > 0 and not yes and not typer.confirm(f"this may cost up to {cost:.2f} USD, go on?"):
+        raise KeyboardInterrupt
+    created = datetime.now(UTC)
+    target = _writable(out_file or settings().data_dir / "measurements" / f"{created:%Y%m%dT%H%M%SZ}-endpoint.json")
+    lock = HostLock()
+    lock.take(f"the endpoint {chosen.url}", created)
+    cancel = threading.Event()
+    before = signal.signal(signal.SIGINT, lambda *_: cancel.set())
+    try:
+        with _bar() as bar:
+            task = bar.add_task("asking who is there", total=1.0)
+            measurement = endpoint.measure_endpoint(
+                chosen, created=created, cancel=cancel, report=lambda now: bar.update(task, **_level_bar(now))
+            )
+    finally:
+        signal.signal(signal.SIGINT, before)
+        lock.release()
+    _keep(measurement, target, save=save)
+    return INTERRUPTED if cancel.is_set() else 0
+
+
+@app.command("send")
+def send_command(
+    file: Annotated[Path, typer.Argument(help="The JSON file of a measurement.")],
+    url: Annotated[str, typer.Argument(help="Address of the dashboard, as https://rightsize.example.org.")],
+) -> None:
+    """Send a measurement to a dashboard; its token comes from RIGHTSIZE_INTAKE_TOKEN."""
+    print(send.send_measurement(_read(str(file)), url, settings().intake_token))
 
 
 @app.command("synthesize")
@@ -174,17 +249,29 @@ def _measure(request: ProbeRequest, created: datetime, target: Path, *, save: bo
                 interrupted = True
                 job.cancel()
     if job.result is not None:
-        _write(target, job.result)
-        _print(job.result)
-        out.print(f"written to {target}")
-        if save:
-            save_measurement(settings(), job.result)
-            out.print(f"kept in the database as {job.result.id[:12]}")
+        _keep(job.result, target, save=save)
     if job.state is State.FAILED:
         raise InputError(job.message)
     if interrupted:
         err.print(job.message)
     return INTERRUPTED if job.state is State.CANCELLED else 0
+
+
+def _keep(measurement: Measurement, target: Path, *, save: bool) -> None:
+    _write(target, measurement)
+    _print(measurement)
+    out.print(f"written to {target}")
+    if save:
+        save_measurement(settings(), measurement)
+        out.print(f"kept in the database as {measurement.id[:12]}")
+
+
+def _level_bar(now: endpoint.LevelProgress) -> dict[str, Any]:
+    rate = f"{now.output_tokens_per_s:.0f} tokens/s"
+    return {
+        "completed": min(1.0, now.elapsed_s / now.expected_s),
+        "description": f"{now.name}: {now.requests} done, {now.errors} failed, {rate}",
+    }
 
 
 def _say(event: Event) -> None:
@@ -199,17 +286,8 @@ def _say(event: Event) -> None:
 
 def _print(measurement: Measurement) -> None:
     what = f"{measurement.model_name or measurement.model_id} {measurement.quantization}".strip()
-    out.print(f"{what}, {measurement.engine} ({measurement.engine_version}), {measurement.environment.cpu}, {measurement.status.value}")
-    table = Table(box=None, pad_edge=False)
-    for name in ("test", "median tokens/s", "95 % interval", "mean", "sd", "n"):
-        table.add_column(name, justify="left" if name == "test" else "right")
-    for test in measurement.tests:
-        if test.samples_tokens_per_s:
-            around = timing.median_interval(test.samples_tokens_per_s)
-            interval = f"{around.low:.2f} to {around.high:.2f}" if len(test.samples_tokens_per_s) > 1 else "-"
-            row = (test.name, f"{test.median:.2f}", interval, f"{test.mean:.2f}", f"{test.sd:.2f}", str(len(test.samples_tokens_per_s)))
-            table.add_row(*row)
-    out.print(table)
+    out.print(f"{what}, {_engine(measurement)}, {measurement.environment.cpu}, {measurement.status.value}")
+    out.print(_tests_table(measurement) if measurement.tests else _levels_table(measurement))
     generation = measurement.generation_test
     if generation is not None and measurement.weights_bytes:
         weights_gb = measurement.weights_bytes / BYTES_PER_GB
@@ -220,6 +298,39 @@ def _print(measurement: Measurement) -> None:
         out.print(f"doubt: {doubt}")
     if measurement.verdict_doubts:
         out.print("A verdict will not rest on it without an explicit yes.")
+
+
+def _engine(measurement: Measurement) -> str:
+    return measurement.engine + (f" ({measurement.engine_version})" if measurement.engine_version else "")
+
+
+def _tests_table(measurement: Measurement) -> Table:
+    table = _table("test", "median tokens/s", "95 % interval", "mean", "sd", "n")
+    for test in measurement.tests:
+        if test.samples_tokens_per_s:
+            around = timing.median_interval(test.samples_tokens_per_s)
+            interval = f"{around.low:.2f} to {around.high:.2f}" if len(test.samples_tokens_per_s) > 1 else "-"
+            table.add_row(
+                test.name, f"{test.median:.2f}", interval, f"{test.mean:.2f}", f"{test.sd:.2f}", str(len(test.samples_tokens_per_s))
+            )
+    return table
+
+
+def _levels_table(measurement: Measurement) -> Table:
+    values = {figure.name: figure.value for figure in measurement.derived}
+    columns = ("output_rate", "request_rate", "ttft.p50", "ttft.p95", "tpot.p50", "tpot.p95", "error_share")
+    table = _table("level", "tokens/s out", "requests/s", "TTFT p50 ms", "p95", "TPOT p50 ms", "p95", "errors", "n")
+    for level in measurement.levels:
+        found = [values.get(f"{level.name}.{column}") for column in columns]
+        table.add_row(level.name, *("-" if value is None else f"{value:.2f}" for value in found), str(len(level.requests)))
+    return table
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for position, name in enumerate(columns):
+        table.add_column(name, justify="right" if position else "left")
+    return table
 
 
 def _model(text: str) -> ModelSpec:

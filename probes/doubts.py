@@ -28,8 +28,9 @@ def with_doubts(measurement: Measurement) -> Measurement:
 
 def doubts(measurement: Measurement) -> tuple[Doubt, ...]:
     """Everything that speaks against believing it, the strongest first."""
-    found = list(_machine(measurement))
+    found: list[Doubt] = []
     if measurement.kind == "llamacpp":
+        found += list(_machine(measurement))
         found += [doubt for test in measurement.tests for doubt in _test(measurement, test)]
         found += list(_build(measurement))
     else:

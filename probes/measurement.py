@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from enum import StrEnum
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, Field, ValidationError
 
@@ -121,9 +121,9 @@ class LlamaCppSettings(Fact):
     """Length of the prompt test; 0 leaves it out."""
     output_tokens: int = Field(default=128, ge=0, le=16_384)
     """Length of the generation test; 0 leaves it out."""
-    depths: tuple[int, ...] = (0,)
+    depths: tuple[Annotated[int, Field(ge=0, le=1_048_576)], ...] = (0,)
     """Tokens already in the context before each test."""
-    slots: tuple[int, ...] = (1,)
+    slots: tuple[Annotated[int, Field(ge=1, le=256)], ...] = (1,)
     """Sequences generated at once; each number above 1 adds a batched test."""
     threads: int | None = Field(default=None, ge=1, le=1024)
     """Threads for both phases; none means the usable physical cores."""
@@ -160,18 +160,20 @@ class EndpointSettings(Fact):
     """Which probe."""
     url: str
     """Base address, such as http://127.0.0.1:8000/v1."""
-    model: str
-    """Model name that is sent."""
+    model: str = ""
+    """Model name that is sent; empty means the first that the server lists."""
     input_tokens: int = Field(default=512, ge=1, le=1_000_000)
     """Prompt length that is asked for."""
     output_tokens: int = Field(default=128, ge=1, le=100_000)
     """Answer length that is asked for."""
-    concurrencies: tuple[int, ...] = (1, 2, 4, 8)
+    concurrencies: tuple[Annotated[int, Field(ge=1, le=1024)], ...] = (1, 2, 4, 8)
     """Requests in flight at each level of the ladder."""
-    rates_per_s: tuple[float, ...] = ()
+    rates_per_s: tuple[Annotated[float, Field(gt=0, le=10_000)], ...] = ()
     """Requests a second of the open-loop levels."""
     arrivals: Literal["poisson", "constant"] = "poisson"
     """Gaps between the requests of an open-loop level."""
+    sweep: bool = False
+    """Whether the ladder ends when a step adds less than 5 % to the output rate."""
     seconds_per_level: float = Field(default=30.0, gt=0, le=86_400)
     """How long a level is held."""
     max_requests: int = Field(default=2_000, ge=1, le=10_000_000)
@@ -545,10 +547,13 @@ def _level_figures(level: LevelResult) -> list[Figure]:
             asked,
         )
     )
-    ttft = [request.ttft_s * 1000.0 for request in good]
-    tpot = [value * 1000.0 for request in good if (value := request.tpot_s) is not None]
+    held = [request for request in good if level.window_s[0] <= request.sent_s <= level.window_s[1]]
+    ttft = [request.ttft_s * 1000.0 for request in held]
+    tpot = [value * 1000.0 for request in held if (value := request.tpot_s) is not None]
     late = [request.lag_s * 1000.0 for request in level.requests]
+    waited = [request.ttft_from_schedule_s * 1000.0 for request in held] if level.rate_per_s else []
     found += _quantiles(f"{level.name}.ttft", ttft, "first event with text - sent")
+    found += _quantiles(f"{level.name}.ttft_from_schedule", waited, "first event with text - scheduled")
     found += _quantiles(f"{level.name}.tpot", tpot, "(last text - first text) / (tokens - 1), per request, unweighted")
     found += _quantiles(f"{level.name}.client_lag", late, "sent - scheduled")
     return found + _rates(level, good)

@@ -1,0 +1,272 @@
+import itertools
+import json
+import threading
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from facts.errors import InputError
+from probes import endpoint
+from probes.endpoint import check_url, measure_endpoint
+from probes.measurement import EndpointSettings, Measurement, Status
+from probes.send import send_measurement
+from tests.probes.fake_server import Behaviour, FakeServer
+
+NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def no_watching(monkeypatch):
+    """Two seconds of watching the machine are of no use here."""
+    contention = endpoint.environment.contention_between(endpoint.environment.processor_times(), endpoint.environment.processor_times())
+    monkeypatch.setattr(endpoint.environment, "contention_over", lambda _=2.0: contention)
+
+
+def measure(behaviour: Behaviour, **changes) -> tuple[Measurement, FakeServer]:
+    cancel = changes.pop("cancel", None)
+    values = {"concurrencies": (2,), "seconds_per_level": 0.3, "input_tokens": 64, "output_tokens": 6, "timeout_s": 5.0}
+    with FakeServer(behaviour) as server:
+        settings = EndpointSettings(**(values | {"url": server.url} | changes))
+        return measure_endpoint(settings, created=NOW, cancel=cancel), server
+
+
+def figures(measurement: Measurement) -> dict[str, float]:
+    return {figure.name: figure.value for figure in measurement.derived}
+
+
+def test_what_the_server_was_told_is_what_the_probe_reads():
+    measurement, _ = measure(Behaviour(ttft_s=0.02, itl_s=0.01))
+    assert measurement.status is Status.COMPLETE
+    assert (measurement.engine, measurement.settings.model) == ("vllm", "fake-model")
+    level = measurement.levels[0]
+    assert all(request.output_tokens == len(request.content_s) == 6 for request in level.requests)
+    # no client can see a token before it was sent: the told waits are lower bounds
+    assert all(request.ttft_s >= 0.02 for request in level.requests)
+    assert all(request.tpot_s >= 0.01 * 0.9 for request in level.requests)
+    assert figures(measurement)["c2.error_share"] == 0
+    assert Measurement.from_json(measurement.to_json()) == measurement
+
+
+def test_the_wanted_load_is_held_and_never_passed():
+    _, server = measure(Behaviour(itl_s=0.005), concurrencies=(3,))
+    assert server.most_in_flight == 3
+
+
+def test_the_role_chunk_is_not_the_first_token():
+    measurement, _ = measure(Behaviour(ttft_s=0.05, role_chunk=True))
+    request = measurement.levels[0].requests[0]
+    assert request.first_chunk_s < request.first_content_s
+    assert request.first_content_s - request.first_chunk_s >= 0.04
+
+
+def test_reasoning_counts_as_text_but_not_as_the_answer():
+    measurement, _ = measure(Behaviour(reasoning=4, itl_s=0.01))
+    request = measurement.levels[0].requests[0]
+    assert request.reasoning_tokens == 4
+    assert request.first_answer_s == request.content_s[4] > request.first_content_s
+
+
+def test_prompts_are_as_long_as_the_server_counts_and_differ_from_the_first_word():
+    measurement, server = measure(Behaviour(words_before=11), input_tokens=301)
+    # the server counts two tokens a word and eleven before: (301 - 11) / 2 = 145 words
+    assert {request.input_tokens for request in measurement.levels[0].requests} == {301}
+    prompts = [body["messages"][0]["content"] for body in server.requests]
+    assert len({prompt[:40] for prompt in prompts}) == len(prompts)
+
+
+def test_errors_stand_in_the_denominator_and_raise_a_doubt():
+    measurement, _ = measure(Behaviour(fail_every=4, itl_s=0.002), concurrencies=(1,))
+    requests = measurement.levels[0].requests
+    failed = [request for request in requests if request.error]
+    assert failed
+    assert failed[0].error == "HTTP 500: broken"
+    assert figures(measurement)["c1.error_share"] == len(failed) / len(requests)
+    assert any("requests failed" in doubt for doubt in measurement.verdict_doubts)
+
+
+def test_a_level_of_nothing_but_errors_ends_early():
+    with FakeServer(Behaviour()) as server:
+
+        def break_it(progress):
+            server.behaviour.fail_every = 1
+
+        settings = EndpointSettings(url=server.url, concurrencies=(1,), seconds_per_level=60, input_tokens=64, output_tokens=4)
+        timer = threading.Timer(0.3, lambda: setattr(server.behaviour, "fail_every", 1))
+        timer.start()
+        measurement = measure_endpoint(settings, created=NOW, report=break_it)
+        timer.cancel()
+    assert "of the last 20 requests failed" in measurement.levels[0].stopped_because
+
+
+@pytest.mark.parametrize("refused", [("ignore_eos",), ("stream_options", "ignore_eos"), ("max_tokens", "ignore_eos")])
+def test_options_that_a_server_refuses_are_left_out(refused):
+    measurement, server = measure(Behaviour(refuses=refused))
+    assert measurement.status is Status.COMPLETE
+    assert not any(request.error for request in measurement.levels[0].requests)
+    assert all(name not in server.requests[-1] for name in refused)
+
+
+def test_a_server_without_usage_is_counted_by_events_and_says_so():
+    measurement, _ = measure(Behaviour(usage=False))
+    assert measurement.levels[0].requests[0].tokens == 6
+    assert any("no usage" in doubt for doubt in measurement.doubts)
+
+
+def test_a_prefix_cache_is_noticed():
+    measurement, _ = measure(Behaviour(cached_tokens=32))
+    assert any("cache" in doubt for doubt in measurement.verdict_doubts)
+
+
+@pytest.mark.parametrize(
+    ("trick", "says"),
+    [
+        ("truncate", "ended before the answer did"),
+        ("cut", "RemoteProtocolError|ReadError"),
+        ("bad_json", "no JSON"),
+        ("error_event", "out of memory"),
+        ("endless", "does not keep to max_tokens"),
+        ("long_line", "longer than"),
+        ("redirect", "redirected"),
+        ("html", "no event stream"),
+        ("stall", "no end within 1 s"),
+        ("huge_header", "RemoteProtocolError"),
+    ],
+)
+def test_a_hostile_answer_is_one_clear_error_in_bounded_time(trick, says):
+    with pytest.raises(InputError, match=says):
+        measure(Behaviour(trick=trick), timeout_s=1.0 if trick == "stall" else 20.0)
+
+
+def test_the_cap_on_requests_holds():
+    measurement, server = measure(Behaviour(), concurrencies=(1,), seconds_per_level=30, max_requests=6)
+    assert "6 requests" in measurement.levels[0].stopped_because
+    assert len(server.requests) == 6
+
+
+def test_the_cap_on_tokens_counts_what_the_server_counted():
+    measurement, server = measure(Behaviour(), concurrencies=(1,), seconds_per_level=30, max_tokens=1000)
+    assert "1000 tokens" in measurement.levels[0].stopped_because
+    counted = sum(len(body["messages"][0]["content"].split()) * 2 + 7 + 6 for body in server.requests)
+    assert 1000 - 70 < counted <= 1000
+
+
+def test_a_cap_in_money_holds_and_needs_prices():
+    # a request of 64 in and 6 out at 1000 and 6000 USD a million costs 0.064 + 0.036 = 0.10 USD
+    prices = {"input_usd_per_mtok": 1000.0, "output_usd_per_mtok": 6000.0, "max_usd": 0.55}
+    _, server = measure(Behaviour(), concurrencies=(1,), seconds_per_level=30, **prices)
+    assert len(server.requests) == 5
+    with pytest.raises(InputError, match="needs the prices"):
+        measure(Behaviour(), max_usd=1.0)
+
+
+def test_an_open_loop_keeps_its_schedule_whatever_the_answers_do():
+    measurement, _ = measure(Behaviour(ttft_s=0.3), concurrencies=(), rates_per_s=(20.0,), arrivals="constant", seconds_per_level=1.0)
+    level = measurement.levels[0]
+    assert [round(request.scheduled_s * 20) for request in level.requests] == list(range(20))
+    assert all(request.sent_s >= request.scheduled_s for request in level.requests)
+    assert level.window_s == (0.1, 1.0)
+
+
+def test_a_sweep_ends_when_more_load_adds_nothing():
+    # answers come at once, so one request in flight already does what the client can: the ladder stops before its end
+    measurement, _ = measure(Behaviour(), sweep=True, concurrencies=tuple(2**step for step in range(9)), seconds_per_level=0.2)
+    assert len(measurement.levels) < 9
+
+
+def test_a_cancel_keeps_the_levels_so_far():
+    cancel = threading.Event()
+    threading.Timer(0.7, cancel.set).start()
+    measurement, _ = measure(Behaviour(itl_s=0.005), concurrencies=(1, 2, 4), seconds_per_level=0.4, cancel=cancel)
+    assert measurement.status is Status.PARTIAL
+    assert 1 <= len(measurement.levels) < 3
+
+
+def test_nobody_there_is_said_at_once():
+    with pytest.raises(InputError, match="nobody answers"):
+        measure_endpoint(EndpointSettings(url="http://127.0.0.1:9/v1"), created=NOW)
+
+
+def test_a_model_that_is_not_served_is_named_beside_those_that_are():
+    with pytest.raises(InputError, match="has no model 'other': it serves fake-model"):
+        measure(Behaviour(), model="other")
+
+
+def test_the_key_is_sent_and_stored_nowhere(monkeypatch):
+    monkeypatch.setenv(endpoint.KEY_VARIABLE, "a-very-secret-key")
+    measurement, server = measure(Behaviour())
+    assert all(headers["authorization"] == "Bearer a-very-secret-key" for headers in server.headers)
+    assert "a-very-secret-key" not in measurement.to_json()
+
+
+@pytest.mark.parametrize(
+    "url", ["", "127.0.0.1:8000", "ftp://a/b", "http://", "http://[::1", "http://a:99999/v1", "http://user:pw@host/v1"]
+)
+def test_what_is_no_address_is_refused(url):
+    with pytest.raises(InputError):
+        check_url(url)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://169.254.169.254/latest", "http://10.0.0.1/v1", "http://localhost.evil.example/v1", "http://[::ffff:10.0.0.1]/v1"]
+)
+def test_from_a_page_only_listed_hosts_are_asked(url):
+    with pytest.raises(InputError, match="not on the list"):
+        check_url(url, ("127.0.0.1", "localhost", "::1"))
+
+
+def test_listed_hosts_are_allowed():
+    assert check_url("http://127.0.0.1:8000/v1/", ("127.0.0.1",)) == "http://127.0.0.1:8000/v1"
+    assert check_url("http://[::1]:8000/v1", ("::1",)) == "http://[::1]:8000/v1"
+
+
+@given(st.lists(st.binary(max_size=60), max_size=8))
+def test_any_bytes_are_read_without_a_crash(pieces):
+    reading = endpoint._Reading()
+    reading.read([(float(number + 1), piece) for number, piece in enumerate(pieces)])
+
+
+EVENTS = (
+    b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n'
+    b'data: {"choices":[{"delta":{"content":"b"},"finish_reason":"stop"}]}\n\n'
+    b"data: [DONE]\n\n"
+)
+
+
+@given(st.lists(st.integers(min_value=1, max_value=len(EVENTS) - 1), max_size=6))
+def test_an_event_counts_from_the_piece_that_ends_it_however_it_is_cut(cuts):
+    edges = [0, *sorted(set(cuts)), len(EVENTS)]
+    pieces = [(float(end), EVENTS[start:end]) for start, end in itertools.pairwise(edges)]
+    reading = endpoint._Reading()
+    assert reading.read(pieces) == ""
+    ends = [EVENTS.index(b"\n"), EVENTS.index(b"\n", EVENTS.index(b'"b"'))]
+    assert reading.content == [min(edge for edge in edges if edge > end) for end in ends]
+
+
+def test_send_says_what_became_of_it():
+    measurement, _ = measure(Behaviour())
+    seen = []
+
+    def answer(status):
+        def reply(request):
+            seen.append(request)
+            return httpx.Response(status, text="no")
+
+        return httpx.MockTransport(reply)
+
+    def send(status):
+        return send_measurement(measurement, "https://host.example", SecretStr("token"), transport=answer(status))
+
+    assert "taken" in send(201)
+    assert str(seen[0].url) == "https://host.example/api/measurements"
+    assert seen[0].headers["authorization"] == "Bearer token"
+    assert json.loads(seen[0].content)["id"] == measurement.id
+    assert "there already" in send(200)
+    for status, says in ((403, "switched off"), (401, "token"), (404, "no intake"), (302, "redirected"), (500, "no")):
+        with pytest.raises(InputError, match=says):
+            send(status)
+    with pytest.raises(InputError, match="no token"):
+        send_measurement(measurement, "https://host.example", None)
