@@ -15,12 +15,14 @@ from rich.table import Table
 from facts import commandline
 from facts.errors import InputError
 from facts.settings import settings
+from facts.units import SECONDS_PER_DAY
 from workloads.demand import Complexity
 from workloads.log_formats import read_log_format
 from workloads.store import save_workload
 from workloads.trace_summary import LengthDistribution, TraceSummary, summary_json, workload_of, workload_toml
 from workloads.traces import log_files
 from workloads.traces import summarize as summarize_log
+from workloads.usage import summarize_usage, usage_toml, workload_of_usage
 
 app = typer.Typer(add_completion=False, help="Workloads: what is asked of a model.")
 
@@ -58,6 +60,27 @@ def summarize(
         typer.echo(f"saved as {workload_id}", err=True)
     if out is not None:
         _write(out, workload_toml(workload, summary, complexity_given=complexity is not None))
+        typer.echo(f"wrote {out}", err=True)
+
+
+@app.command()
+def usage(
+    export: Annotated[Path, typer.Argument(help="JSON of OpenAI's usage API: a page, a list of pages, or a list of buckets.")],
+    out: Annotated[Path | None, typer.Option(help="Write the workload to this TOML file.")] = None,
+    complexity: Annotated[Complexity | None, typer.Option(help="What the answers are for; the export does not say.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the workload; the file's name if not given.")] = None,
+) -> None:
+    """Figures of usage that a provider has added up, and the workload they make."""
+    summary = summarize_usage(export)
+    table = Table("model", "requests", "input tokens", "output tokens", title=escape(summary.name))
+    for part in summary.models:
+        table.add_row(escape(part.name) or "(all)", f"{part.requests:,}", f"{part.input_tokens:,}", f"{part.output_tokens:,}")
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(f"{summary.span_s / SECONDS_PER_DAY:.2f} days in buckets of {summary.bucket_s:,.0f} s", markup=False, soft_wrap=True)
+    if out is not None:
+        workload = workload_of_usage(summary, complexity=complexity, name=name)
+        _write(out, usage_toml(workload, summary, complexity_given=complexity is not None))
         typer.echo(f"wrote {out}", err=True)
 
 

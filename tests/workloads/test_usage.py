@@ -1,0 +1,110 @@
+"""Usage that a provider has added up: sums and means, and no more than buckets can say."""
+
+import json
+
+import pytest
+
+from facts.errors import InputError
+from facts.records import validated
+from workloads.demand import Complexity, Workload, read_workload
+from workloads.usage import summarize_usage, usage_toml, workload_of_usage
+
+DAY = 86_400
+
+
+def bucket(number: int, width: int = DAY, **results):
+    start = 1_767_225_600 + number * width
+    line = {"object": "organization.usage.completions.result", "project_id": None, "batch": None, **results}
+    return {"object": "bucket", "start_time": start, "end_time": start + width, "results": [line] if results else []}
+
+
+def page(*buckets):
+    return {"object": "page", "data": list(buckets), "has_more": False, "next_page": None}
+
+
+@pytest.fixture
+def export(tmp_path):
+    def write(document):
+        path = tmp_path / "usage.json"
+        path.write_text(json.dumps(document), encoding="utf-8")
+        return path
+
+    return write
+
+
+def sums(requests: int, input_tokens: int, output_tokens: int, cached: int = 0, model: str | None = None):
+    return {
+        "num_model_requests": requests,
+        "input_tokens": input_tokens,
+        "output_tokens": output_tokens,
+        "input_cached_tokens": cached,
+        "model": model,
+    }
+
+
+def test_two_days_of_usage_as_a_workload(export):
+    usage = summarize_usage(export(page(bucket(0, **sums(5, 1000, 500, 800)), bucket(1, **sums(15, 3000, 500, 200)))))
+    assert (usage.span_s, usage.bucket_s, usage.requests) == (2 * DAY, DAY, 20)
+    stated = workload_of_usage(usage, complexity=Complexity.QA)
+    assert stated.requests_per_day == 20 / 2
+    assert (stated.input_tokens, stated.output_tokens) == (4000 / 20, 1000 / 20)
+    assert stated.cached_input_share == 1000 / 4000
+    assert stated.peak_to_mean == Workload.model_fields["peak_to_mean"].default
+
+
+def test_a_day_without_usage_counts_as_a_day(export):
+    usage = summarize_usage(export(page(bucket(0, **sums(10, 10, 10)), bucket(1))))
+    assert workload_of_usage(usage).requests_per_day == 10 / 2
+
+
+def test_minutes_show_the_peak(export):
+    usage = summarize_usage(
+        export(page(bucket(0, 60, **sums(1, 100, 0)), bucket(1, 60, **sums(1, 400, 100)), bucket(2, 60, **sums(1, 0, 0))))
+    )
+    assert usage.busiest_to_mean == 500 / (600 / 3)
+    assert workload_of_usage(usage, name="m").peak_to_mean == 2.5
+
+
+def test_pages_lists_and_models(export):
+    pages = [page(bucket(0, **sums(1, 10, 1, model="a"))), page(bucket(1, **sums(2, 20, 2, model="b")))]
+    usage = summarize_usage(export(pages))
+    assert [(one.name, one.requests, one.input_tokens) for one in usage.models] == [("b", 2, 20), ("a", 1, 10)]
+    assert summarize_usage(export([pages[0]["data"][0], pages[1]["data"][0]])) == usage
+
+
+def test_the_workload_says_what_to_check(export, tmp_path):
+    usage = summarize_usage(export(page(bucket(0, **sums(5, 1000, 500)))))
+    text = usage_toml(workload_of_usage(usage), usage, complexity_given=False)
+    assert "CHECK peak_to_mean: buckets of 86400 s hide the busiest minute" in text
+    assert "CHECK complexity" in text
+    out = tmp_path / "w.toml"
+    out.write_text(text, encoding="utf-8")
+    assert read_workload(out) == validated(Workload, workload_of_usage(usage).model_dump(exclude_unset=True), "w")
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ([], "holds no bucket"),
+        ({"a": 1}, "is no bucket"),
+        (page(bucket(0)), "1 buckets and 0 requests"),
+        (page({"start_time": 5, "end_time": 5, "results": []}), "start_time 5 and end_time 5"),
+        (page({"start_time": "x", "end_time": 5, "results": []}), "start_time 'x'"),
+        (page(bucket(0, **sums(-1, 1, 1))), "'num_model_requests' = -1"),
+        (page(bucket(0, **sums(1, "many", 1))), "'input_tokens' = 'many'"),
+        (page({"start_time": 1, "end_time": 5, "results": [7]}), "a result is 7"),
+    ],
+)
+def test_what_is_no_usage_is_one_sentence(export, document, message):
+    with pytest.raises(InputError, match=message) as raised:
+        summarize_usage(export(document))
+    assert "\n" not in str(raised.value)
+
+
+def test_a_file_that_is_no_json(tmp_path):
+    path = tmp_path / "usage.json"
+    path.write_bytes(b"\xff{")
+    with pytest.raises(InputError, match="is not JSON"):
+        summarize_usage(path)
+    with pytest.raises(InputError, match="no such file"):
+        summarize_usage(tmp_path / "none.json")
