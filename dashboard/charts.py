@@ -110,7 +110,6 @@ def cumulative_cost(recommendation: Recommendation) -> Chart | None:
             xanchor="left",
             yanchor="middle",
             xshift=8,
-            font={"color": _colour(option)},
             hovertext=fmt.usd(totals[-1]),
         )
     mark = _break_even_point(recommendation)

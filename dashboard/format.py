@@ -254,9 +254,10 @@ def markdown_literal(text: str) -> str:
 
 
 def markdown_cell(text: str) -> str:
-    """`text` as it is, an http address as a link that shows its host."""
-    match = re.fullmatch(r"https?://([A-Za-z0-9.\-]+)(?::\d+)?(/[A-Za-z0-9._~%/?=&+#,;:@!\-]*)?", text)
-    return f"[{markdown_literal(match[1])}]({text})" if match else markdown_literal(text)
+    """`text` as it is, an http address at its beginning as a link that shows its host."""
+    first, _, rest = text.partition(" ")
+    match = re.fullmatch(r"https?://([A-Za-z0-9.\-]+)(?::\d+)?(/[A-Za-z0-9._~%/?=&+#,;:@!\-]*)?", first)
+    return f"[{markdown_literal(match[1])}]({first}) {markdown_literal(rest)}".strip() if match else markdown_literal(text)
 
 
 def csv_literal(text: str) -> str:

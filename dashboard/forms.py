@@ -110,6 +110,8 @@ def link_query(values: dict[str, Any]) -> str:
         if value in (None, "", []) or value == default:
             continue
         pairs += [(name, _url_text(part)) for part in (value if isinstance(value, list) else [value])]
+    if values.get(state.ACCEPT_DOUBTFUL):
+        pairs.append((state.ACCEPT_DOUBTFUL, "true"))
     return urlencode(pairs)
 
 
@@ -262,6 +264,12 @@ def _more() -> None:
         st.caption("Empty means the default on the Sources page.")
         for name in Assumptions.model_fields:
             _widget(Assumptions, name)
+        st.toggle(
+            "Use a doubtful probe of this machine",
+            key=state.ACCEPT_DOUBTFUL,
+            bind="query-params",
+            help="A probe that was disturbed by other work is otherwise not used for this machine.",
+        )
         st.button("Reset prices and assumptions", key="form.reset", on_click=_reset, width="stretch")
 
 
@@ -278,6 +286,7 @@ def _reset() -> None:
     for record in (PriceOverrides(), Assumptions()):
         for name in type(record).model_fields:
             st.session_state[name] = getattr(record, name)
+    st.session_state[state.ACCEPT_DOUBTFUL] = False
 
 
 # ---- one field, one widget ----
@@ -362,6 +371,7 @@ def _plain(value: Any) -> Any:
 
 @st.cache_resource(show_spinner=False)
 def example_workloads() -> tuple[Workload, ...]:
+    """The starting workloads; the first fills the form."""
     named = presets()
     first = [workload for workload in named if workload.name == "Document analysis"]
     return (*first, *(workload for workload in named if workload not in first))

@@ -6,7 +6,6 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import format as fmt
-from dashboard import tables
 from dashboard.charts import Chart
 from dashboard.report import Card
 from selector.results import Recommendation
@@ -46,13 +45,10 @@ def chart(drawn: Chart | None, nothing: str) -> None:
 
 
 def table(frame: pd.DataFrame, alt: str) -> None:
-    """A table whose cells are text, never Markdown, addresses apart; a column of amounts is set flush right."""
-    right = {fmt.markdown_literal(str(column)) for column in frame.columns if tables.is_amount(frame[column])}
+    """A table whose cells are text, never Markdown, addresses apart."""
     shown = frame.map(lambda cell: fmt.markdown_cell(str(cell)))
     shown.columns = pd.Index([fmt.markdown_literal(str(column)) for column in frame.columns])
-    numbers = [column for column in shown.columns if column in right]
-    styled = shown.style.set_properties(subset=numbers, **{"text-align": "right"}) if numbers else shown
-    st.table(styled, border="horizontal", hide_index=True, alt=alt)
+    st.table(shown, border="horizontal", hide_index=True, alt=alt)
 
 
 def text(sentence: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import platform
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 SCENARIO, PROBLEM = "state.scenario", "state.problem"
+ACCEPT_DOUBTFUL = "accept_doubtful"
+"""Key of the switch that lets a doubtful probe count."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +76,8 @@ def decided(as_of: date) -> Decided:
     asked, known = scenario(), usable_measurements()
     try:
         ids = tuple(measurement.id for measurement in known)
-        recommendation, not_kept = _decided(asked.model_dump_json(), as_of, ids, _scenario=asked, _measurements=known)
+        accept = bool(st.session_state.get(ACCEPT_DOUBTFUL, False))
+        recommendation, not_kept = _decided(asked.model_dump_json(), as_of, ids, accept, _scenario=asked, _measurements=known)
     except InputError as error:
         st.error(fmt.markdown_literal(str(error)), title="This cannot be decided")
         st.stop()
@@ -86,8 +90,8 @@ def decided(as_of: date) -> Decided:
 
 
 def usable_measurements() -> tuple[Measurement, ...]:
-    """Every complete llama.cpp measurement that was saved, newest first."""
-    return tuple(measurement for measurement in saved_measurements() if measurement.kind == "llamacpp" and measurement.status == "complete")
+    """Every llama.cpp measurement that was saved, newest first; which of them counts is the selector's to say."""
+    return tuple(measurement for measurement in saved_measurements() if measurement.kind == "llamacpp")
 
 
 def saved_measurements() -> tuple[Measurement, ...]:
@@ -103,7 +107,13 @@ def saved_measurements() -> tuple[Measurement, ...]:
 
 @st.cache_resource(max_entries=64, ttl="1d", show_spinner=False)
 def _decided(
-    asked: str, as_of: date, measurement_ids: tuple[str, ...], *, _scenario: Scenario, _measurements: tuple[Measurement, ...]
+    asked: str,
+    as_of: date,
+    measurement_ids: tuple[str, ...],
+    accept_doubtful: bool,
+    *,
+    _scenario: Scenario,
+    _measurements: tuple[Measurement, ...],
 ) -> tuple[Recommendation, str]:
     """Keyed by its inputs: a rerun that changes none of them costs nothing. The scenario is kept before it is computed."""
     from selector.recommendation import recommend
@@ -111,18 +121,25 @@ def _decided(
 
     now, environment = datetime.now(UTC), settings()
     not_kept = _kept(lambda: save_scenario(environment, _scenario, created=now))
-    catalog = _catalog(as_of, _scenario.prices.model_dump_json(), measurement_ids, _scenario=_scenario, _measurements=_measurements)
+    prices = _scenario.prices.model_dump_json()
+    catalog = _catalog(as_of, prices, measurement_ids, accept_doubtful, _scenario=_scenario, _measurements=_measurements)
     recommendation = recommend(_scenario, catalog)
     return recommendation, not_kept or _kept(lambda: save_decision(environment, recommendation, created=now))
 
 
 @st.cache_resource(max_entries=8, ttl="1d", show_spinner=False)
 def _catalog(
-    as_of: date, prices: str, measurement_ids: tuple[str, ...], *, _scenario: Scenario, _measurements: tuple[Measurement, ...]
+    as_of: date,
+    prices: str,
+    measurement_ids: tuple[str, ...],
+    accept_doubtful: bool,
+    *,
+    _scenario: Scenario,
+    _measurements: tuple[Measurement, ...],
 ) -> Catalog:
     from selector.catalog import load_catalog
 
-    return load_catalog(as_of, _scenario.prices, _measurements)
+    return load_catalog(as_of, _scenario.prices, _measurements, accept_doubtful=accept_doubtful, host=platform.node())
 
 
 def _kept(save: Any) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Sequence
 
 import pandas as pd
@@ -153,16 +152,15 @@ def sources_table(recommendation: Recommendation) -> pd.DataFrame:
 
 
 def sources_overview(recommendation: Recommendation) -> pd.DataFrame:
-    """The same for the page: the address as it is, for a link; date and age in one column."""
+    """The same for the page, in fewer columns: date with age, address with note."""
     return pd.DataFrame(
         [
             {
                 "What": line.label,
                 "Value": line.value,
                 "Basis": str(line.basis),
-                "Read on": f"{fmt.day(line.checked)} ({fmt.age(line.age_days)})" if line.checked else fmt.NOTHING,
-                "Source": line.url or fmt.NOTHING,
-                "Note": line.note or fmt.NOTHING,
+                "Read on": f"{line.checked.isoformat()}, {fmt.age(line.age_days)}" if line.checked else fmt.NOTHING,
+                "Source and note": " ".join(part for part in (line.url, line.note) if part) or fmt.NOTHING,
             }
             for line in recommendation.sources
         ]
@@ -203,12 +201,6 @@ def runs_on(option: OptionResult) -> str:
         return f"{option.provider}, {where}" if option.provider else where
     count = "1 server" if option.plan.replicas == 1 else f"{option.plan.replicas} servers"
     return f"{count} of {option.plan.server}, {option.provider or where}"
-
-
-def is_amount(column: pd.Series) -> bool:
-    """Whether a column of text holds numbers: every cell begins with a digit, a sign or a currency sign, or is empty."""
-    cells = [str(cell) for cell in column if str(cell) not in (fmt.NOTHING, "")]
-    return bool(cells) and all(re.match(r"[<>]?-?[$]?[0-9][0-9,.]*[%kMB]?$", cell) for cell in cells)
 
 
 def marks(recommendation: Recommendation, option: OptionResult) -> str:

@@ -112,7 +112,9 @@ def form(machine: Environment) -> None:
             persist_state="session",
         )
         quantization = middle.selectbox("Precision", QUANTIZATIONS, key="measure.quantization", disabled=running, persist_state="session")
-        budget = right.selectbox("Time to measure", list(BUDGETS_S), key="measure.budget", disabled=running, persist_state="session")
+        budget = right.selectbox(
+            "Time to measure", list(BUDGETS_S), index=1, key="measure.budget", disabled=running, persist_state="session"
+        )
         parts.text(what_it_takes(machine, chosen, quantization, BUDGETS_S[budget]))
         if st.button("Start the probe", type="primary", key="measure.start", disabled=running):
             start(chosen, quantization, BUDGETS_S[budget])
@@ -169,23 +171,18 @@ def is_running() -> bool:
 
 
 def progress() -> None:
-    if state.probe_desk().job is None:
-        return
-    st.fragment(_progress_now, run_every=TICK_S if is_running() else None)()
+    """The running probe, watched by a fragment; or, drawn by the page itself so that its buttons reach the inputs, how it ended."""
+    if is_running():
+        st.fragment(_progress_now, run_every=TICK_S)()
+    elif state.probe_desk().job is not None:
+        ended(state.probe_desk())
 
 
 def _progress_now() -> None:
     desk = state.probe_desk()
     job = desk.job
-    if job is None:
-        return
-    if job.state.over:
-        if st.session_state.get("measure.watching") == id(job):
-            st.session_state["measure.watching"] = None
-            st.rerun()
-        ended(desk)
-        return
-    st.session_state["measure.watching"] = id(job)
+    if job is None or job.state.over:
+        st.rerun()
     with st.container(border=True, key="measure.progress"):
         st.progress(min(1.0, max(0.0, job.progress)), text=fmt.markdown_literal(f"{job.request.what}: {job.message}"))
         left, right = st.columns([3, 1], vertical_alignment="center")
@@ -216,6 +213,7 @@ def result(measurement: Measurement) -> None:
     if measurement.doubts:
         st.markdown("**Doubts**")
         parts.points(list(measurement.doubts))
+        acceptance(measurement)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.download_button(
             "Measurement as JSON",
@@ -226,6 +224,21 @@ def result(measurement: Measurement) -> None:
             key="measure.json",
         )
         st.page_link("dashboard/pages/decide.py", label="See what it changes on Decide")
+
+
+def acceptance(measurement: Measurement) -> None:
+    """A disturbed probe counts only when somebody says so."""
+    if measurement.usable_for_verdict:
+        return
+    if st.session_state.get(state.ACCEPT_DOUBTFUL):
+        st.caption("It is used on Decide all the same: you said so. Switch it off under More assumptions.")
+        return
+    st.caption("Because of these doubts it is not used on Decide. Run it again on an idle machine, or:")
+    st.button("Use it all the same", key="measure.accept", on_click=accept)
+
+
+def accept() -> None:
+    st.session_state[state.ACCEPT_DOUBTFUL] = True
 
 
 def hoped_for(measurement: Measurement) -> Expectation | None:
