@@ -14,7 +14,7 @@ from facts.settings import settings
 from pricing.own_files import read_rents
 from pricing.prices import ApiPrice, PriceBook, PriceRow, age_days, freshness, wheel_rows
 from pricing.refresh import Agreement, Feed, agreement, check_acceptable, diff, propose
-from pricing.store import accepted_prices, get_snapshot, save_snapshot
+from pricing.store import accepted_prices, get_snapshot, newest_snapshot, save_snapshot
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="What a model or a GPU costs, with source and date.")
 
@@ -73,9 +73,10 @@ def refresh(
     """Fetch a live price list, show what it would change, and keep it for `accept`; the prices in use stay."""
     now = datetime.now(UTC)
     in_use = _in_use(now.date())
-    proposal = propose(feed, now.date(), current=in_use, url=url or None)
+    kept = newest_snapshot(settings(), feed.value)
+    proposal = propose(feed, now.date(), current=in_use, url=url or None, etag=kept[1].etag if kept else "")
     if proposal is None:
-        print(f"{feed.value}: nothing newer")
+        print(f"{feed.value}: nothing newer than {kept[0] if kept else 'what is here'}")
         return
     print(f"{feed.value}: {len(proposal.snapshot.rows)} prices, {proposal.dropped} without one; {proposal.diff.sentence}")
     if feed is Feed.LITELLM:

@@ -78,10 +78,12 @@ class PriceOverrides(Fact):
     """Price of the baseline's cached input tokens, USD per million."""
     gpu_usd_per_hour: float | None = Field(default=None, gt=0, le=1e5)
     """Rent of one GPU, USD per hour, whichever GPU an option rents."""
+    api_discount_share: float | None = Field(default=None, gt=0, lt=1)
+    """Your discount on the baseline's list prices, 0.1 is 10 % off: input, cached, output and batch alike."""
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
-        apart = ("api_input_usd_per_mtok", "api_output_usd_per_mtok", "api_cached_input_usd_per_mtok")
+        apart = ("api_input_usd_per_mtok", "api_output_usd_per_mtok", "api_cached_input_usd_per_mtok", "api_discount_share")
         given = [key for key in apart if getattr(self, key) is not None]
         if self.api_blended_usd_per_mtok is not None and given:
             raise ValueError(
@@ -152,6 +154,8 @@ class PriceSnapshot(Fact):
     """Address it came from."""
     sha256: str
     """Of its canonical rows."""
+    etag: str = ""
+    """The server's mark of this version of the list, sent along next time."""
     rows: tuple[PriceRow, ...]
     """Sorted by provider and model."""
 
@@ -405,14 +409,15 @@ class PriceBook:
         """Price of the baseline: the list price with the user's own API prices over it.
 
         A model that no catalogue has is fine when the user enters a blended price, or both input and output. Where only the input price
-        is entered, the cached and cache-write list prices stay, but never above it; batch prices of a replaced rate fall away.
+        is entered, the cached and cache-write list prices stay, but never above it; batch prices of a replaced rate fall away. A discount
+        lowers every list price, also those that an entered price does not name.
         """
         own = self.overrides
         entered = (own.api_blended_usd_per_mtok, own.api_input_usd_per_mtok, own.api_output_usd_per_mtok, own.api_cached_input_usd_per_mtok)
         if not any(price is not None for price in entered):
-            return self.api_price(ref, input_tokens=input_tokens)
+            return _discounted(self.api_price(ref, input_tokens=input_tokens), own.api_discount_share, self.as_of)
         try:
-            listed = self.api_price(ref, input_tokens=input_tokens)
+            listed = _discounted(self.api_price(ref, input_tokens=input_tokens), own.api_discount_share, self.as_of)
         except InputError:
             if own.api_blended_usd_per_mtok is None and (own.api_input_usd_per_mtok is None or own.api_output_usd_per_mtok is None):
                 raise
@@ -808,6 +813,17 @@ def _entered(own: PriceOverrides, listed: ApiPrice | None, ref: str, as_of: date
         layer=OWN,
         hidden=(listed,) if listed else (),
     )
+
+
+def _discounted(listed: ApiPrice, share: float | None, as_of: date) -> ApiPrice:
+    """Every published rate of a price, less the user's discount."""
+    if share is None:
+        return listed
+    rates = [name for name in ApiPrice.__dataclass_fields__ if name.endswith("_usd_per_mtok") and getattr(listed, name) is not None]
+    lower = {name: getattr(listed, name) * (1.0 - share) for name in rates}
+    note = f"{OWN}: {share:.1%} off the list price {listed.input_usd_per_mtok:g}/{listed.output_usd_per_mtok:g}"
+    source = Source(url=OWN, checked=as_of, note=note)
+    return replace(listed, **lower, source=source, basis=Basis.ASSUMED, layer=OWN, hidden=(listed,))
 
 
 def _at_most(price: float | None, limit: float) -> float | None:

@@ -113,13 +113,11 @@ class Proposal:
     """A fetched list that waits to be accepted.
 
     snapshot: its canonical rows and their hash
-    etag: of the payload, to ask next time only for something newer
     diff: against the prices in use
     dropped: rows that carried no usable price
     """
 
     snapshot: PriceSnapshot
-    etag: str
     diff: PriceDiff
     dropped: int
 
@@ -136,6 +134,7 @@ def propose(
     """Fetch a feed and compare it; None when it has nothing newer. InputError says why a list is refused, and nothing has changed then.
 
     current: the rows in use, the bundled catalogue unless given; only its rows of the feed's own providers are compared
+    etag: of the newest list that is kept, so that the server may answer "unchanged"; genai-prices' own fetch() does not ask
     """
     address = _checked_url(url or FEED_URLS[feed])
     in_use = wheel_rows(as_of) if current is None else tuple(current)
@@ -151,8 +150,8 @@ def propose(
     compared = tuple(row for row in in_use if feed is Feed.GENAI_PRICES or row.provider in providers)
     difference = diff(compared, rows)
     _guard_size(feed, compared, rows)
-    snapshot = PriceSnapshot(as_of=as_of, feed=feed.value, sha256=rows_sha256(rows), rows=rows)
-    return Proposal(snapshot=snapshot, etag=tag, diff=difference, dropped=dropped)
+    snapshot = PriceSnapshot(as_of=as_of, feed=feed.value, sha256=rows_sha256(rows), etag=tag, rows=rows)
+    return Proposal(snapshot=snapshot, diff=difference, dropped=dropped)
 
 
 def check_acceptable(snapshot: PriceSnapshot, difference: PriceDiff, *, confirmed: bool) -> None:

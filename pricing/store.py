@@ -55,6 +55,16 @@ def get_snapshot(settings: Settings, snapshot_id: str) -> PriceSnapshot:
         return _snapshot(row)
 
 
+def newest_snapshot(settings: Settings, feed: str) -> tuple[str, PriceSnapshot] | None:
+    """The id and the list that was last fetched from a feed, accepted or not; None where there is none."""
+    if not _exists(settings.database_url):
+        return None
+    with session(settings, read_only=True) as opened:
+        of_feed = select(PriceSnapshotRow).where(col(PriceSnapshotRow.feed) == feed)
+        row = opened.exec(of_feed.order_by(col(PriceSnapshotRow.as_of).desc(), col(PriceSnapshotRow.created).desc())).first()
+        return None if row is None else (row.id, _snapshot(row))
+
+
 def accepted_prices(settings: Settings, as_of: date) -> PriceSnapshot | None:
     """What was accepted until a day, newest row of each model; None where nothing was. Several feeds are one snapshot.
 

@@ -212,6 +212,25 @@ def test_an_own_input_price_below_the_cached_list_price_caps_it():
     assert own.baseline_price("openai:gpt-4o", input_tokens=1000).cached_input_usd_per_mtok == 0.3
 
 
+def test_a_discount_lowers_every_list_price_of_the_baseline_only():
+    book = PriceBook.load(AS_OF, PriceOverrides(api_discount_share=0.1))
+    mine = book.baseline_price("openai:gpt-4o", input_tokens=1000)
+    assert (mine.input_usd_per_mtok, mine.cached_input_usd_per_mtok, mine.output_usd_per_mtok) == pytest.approx((2.25, 1.125, 9.0))
+    batch = mine.in_batch()
+    assert batch is not None
+    assert (batch.input_usd_per_mtok, batch.output_usd_per_mtok) == pytest.approx((1.125, 4.5))
+    assert mine.hidden[0].input_usd_per_mtok == 2.5
+    assert (mine.layer, mine.basis) == (OWN, Basis.ASSUMED)
+    assert book.api_price("openai:gpt-4o", input_tokens=1000).input_usd_per_mtok == 2.5
+    both = PriceBook.load(AS_OF, PriceOverrides(api_discount_share=0.1, api_input_usd_per_mtok=2.0))
+    assert both.baseline_price("openai:gpt-4o", input_tokens=1000).output_usd_per_mtok == pytest.approx(9.0)
+
+
+def test_a_discount_keeps_the_tiers_of_the_prompt():
+    book = PriceBook.load(AS_OF, PriceOverrides(api_discount_share=0.5))
+    assert book.baseline_price("google:gemini-2.5-pro", input_tokens=200_001).input_usd_per_mtok == 1.25
+
+
 def test_a_blended_price_needs_no_catalogue():
     book = PriceBook.load(AS_OF, PriceOverrides(api_blended_usd_per_mtok=15.0))
     mine = book.baseline_price("acme:private-1", input_tokens=1000)
@@ -232,6 +251,8 @@ def test_a_model_without_a_price_needs_both_of_its_prices():
     [
         {"api_blended_usd_per_mtok": 15, "api_input_usd_per_mtok": 2},
         {"api_blended_usd_per_mtok": 15, "api_cached_input_usd_per_mtok": 2},
+        {"api_blended_usd_per_mtok": 15, "api_discount_share": 0.1},
+        {"api_discount_share": 1},
         {"api_blended_usd_per_mtok": 0},
         {"gpu_usd_per_hour": -1},
         {"gpu_usd_per_hour": float("nan")},

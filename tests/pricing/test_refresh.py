@@ -325,11 +325,13 @@ def test_the_commands_fetch_show_and_accept(tmp_path):
         )
 
     models = [(f"maker/m-{number}", "0.000001", "0.000002") for number in range(900)]
-    with serving(json.dumps(openrouter(*models)).encode()) as (url, _):
+    with serving(json.dumps(openrouter(*models)).encode(), headers=(("ETag", '"v1"'),)) as (url, _):
         fetched = pricing("refresh", "openrouter", "--url", url)
+        again = pricing("refresh", "openrouter", "--url", url)
     assert fetched.returncode == 0, fetched.stderr
     assert "900 prices" in fetched.stdout
     snapshot_id = fetched.stdout.strip().splitlines()[-1].split()[-1]
+    assert again.stdout.strip() == f"openrouter: nothing newer than {snapshot_id}"
     accepted = pricing("accept", snapshot_id)
     assert (accepted.returncode, accepted.stdout.split()[:2]) == (0, ["accepted:", "900"]), accepted.stderr
     shown = pricing("show", "openrouter:maker/m-1")
