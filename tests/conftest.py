@@ -7,7 +7,11 @@ import os
 import shutil
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+hypothesis.settings.register_profile("rightsize", deadline=None)  # a law holds on a slow machine too: nothing is judged by time
+hypothesis.settings.load_profile("rightsize")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
