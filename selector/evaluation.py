@@ -44,6 +44,7 @@ class Bill:
     plan: servers, or None
     price, rental, server: what the costs rest on
     training: what tuning costs, or None
+    refused_because: why it may not be taken although it can be priced, or None
     notes: what a reader should know
     """
 
@@ -54,6 +55,7 @@ class Bill:
     rental: RentalPrice | None = None
     server: ServerPrice | None = None
     training: FinetuneCosts | None = None
+    refused_because: str | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -124,7 +126,7 @@ def evaluate(option: Option, asked: Asked) -> Evaluation:
             last_resort=option.arm in asked.last_resort,
         )
     )
-    refused = refusal(verdicts) or (missing and f"{_missing_gate(option)}: {missing}")
+    refused = refusal(verdicts) or (bill and bill.refused_because) or (missing and f"{_missing_gate(option)}: {missing}")
     return Evaluation(
         option=option, quality=quality, verdicts=verdicts, bill=bill, refused_because=refused, live_after_months=months_to_live
     )
@@ -355,7 +357,9 @@ def _local_bill(option: Option, asked: Asked, months_to_live: int) -> Bill:
         retraining_usd_per_month=training.retraining_usd_per_month if training else 0.0,
     )
     shown = _plan(plan, curve, asked, months_to_live, machine.title, "", machine.measurement_id)
-    return Bill(costs=costs, plan=shown, training=training, notes=machine.notes)
+    needed = int(replicas.max())
+    refused = None if needed <= 1 else f"capacity: the peak needs {needed:,} machines like this one, and there is one"
+    return Bill(costs=costs, plan=shown, training=training, refused_because=refused, notes=machine.notes)
 
 
 # ---- below: small parts ----
