@@ -247,10 +247,22 @@ def words(identifier: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+MARKDOWN_SIGNS = re.compile(
+    r"""[\\`*\[\]<$~@]                    # emphasis, links, HTML, formulas, addresses
+    |(?<!\w)_|_(?!\w)                     # emphasis; inside a word an underscore is a letter
+    |:(?=//|[\w+\-/]+[:\[])              # addresses, emoji, icons, coloured text
+    |&(?=\#?\w+;)                        # entities
+    |-(?=[->])|(?<=[-=])>                 # dashes and arrows
+    |(?<=www)\.                          # addresses
+    |^[#>|]|^[+\-](?=\s)|(?<=^\d)[.)](?=\s)|(?<=^\d\d)[.)](?=\s)  # headings, quotes, lists
+    """,
+    re.VERBOSE,
+)
+
+
 def markdown_literal(text: str) -> str:
     """`text` so that Markdown shows it as it is: user text must never become a link, a formula or HTML."""
-    flat = " ".join(text.split())
-    return re.sub(r"([\\`*_{}\[\]()<>#+\-.!|~$:&@^=\"'])", r"\\\1", flat)
+    return MARKDOWN_SIGNS.sub(lambda sign: "\\" + sign[0], " ".join(text.split()))
 
 
 def markdown_cell(text: str) -> str:

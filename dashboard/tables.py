@@ -199,8 +199,10 @@ def runs_on(option: OptionResult) -> str:
     where = fmt.PLACEMENT_NAMES.get(str(option.placement), fmt.words(str(option.placement)))
     if option.plan is None:
         return f"{option.provider}, {where}" if option.provider else where
-    count = "1 server" if option.plan.replicas == 1 else f"{option.plan.replicas} servers"
-    return f"{count} of {option.plan.server}, {option.provider or where}"
+    count = option.plan.replicas
+    if str(option.placement) == "local":
+        return where if count == 1 else f"{count} machines like this one"
+    return f"{count} {'server' if count == 1 else 'servers'} of {option.plan.server}, {option.provider or where}"
 
 
 def marks(recommendation: Recommendation, option: OptionResult) -> str:
