@@ -27,6 +27,7 @@ MACHINE_KW: Final = 0.2
 """A desktop or small server under load, without accelerators; assumed."""
 WALL_OVER_TDP: Final = 1.5
 """Power at the wall of a workstation over its accelerators' rated power; assumed."""
+SOLVING_ROUNDS: Final = 6
 _BOUNDS: Final = (-6.0, 12.0)
 
 
@@ -143,10 +144,29 @@ def _processor(measurement: Measurement, title: str) -> Accelerator:
         link_gb_per_s=0.0,
         source=source,
     )
-    bandwidth = _solved(lambda value: _efficiency(measurement, nominal.model_copy(update={"mem_bw_gb_per_s": value})).decode_factor)
-    known = nominal.model_copy(update={"mem_bw_gb_per_s": bandwidth or nominal.mem_bw_gb_per_s})
-    peak = _solved(lambda value: _efficiency(measurement, known.model_copy(update={"fp16_tflops": value})).prefill_factor)
-    return known.model_copy(update={"fp16_tflops": peak or known.fp16_tflops})
+    return _meeting(measurement, nominal)
+
+
+def _meeting(measurement: Measurement, nominal: Accelerator) -> Accelerator:
+    """The sheet changed until both phases are met: each depends a little on the other's figure, so they are solved in turn."""
+    known = nominal
+    for _ in range(SOLVING_ROUNDS):
+        known = _met(measurement, known, "fp16_tflops", "prefill_factor")
+        known = _met(measurement, known, "mem_bw_gb_per_s", "decode_factor")
+    return known
+
+
+def _met(measurement: Measurement, sheet: Accelerator, figure: str, factor: str) -> Accelerator:
+    """The sheet with one figure at the value where measured over estimated time of one phase is 1."""
+
+    def off_by(value: float) -> float:
+        return float(getattr(_efficiency(measurement, _with(sheet, **{figure: value})), factor))
+
+    return _with(sheet, **{figure: _solved(off_by)})
+
+
+def _with(sheet: Accelerator, **figures: float | None) -> Accelerator:
+    return sheet.model_copy(update={name: value for name, value in figures.items() if value is not None})
 
 
 def _solved(factor: Callable[[float], float]) -> float | None:
