@@ -1,4 +1,4 @@
-"""python -m pricing show PROVIDER:MODEL | rents DEVICE | refresh [FEED] | accept ID: prices, and where they are from."""
+"""python -m pricing show PROVIDER:MODEL | rents DEVICE | assumptions | refresh [FEED] | accept ID."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 from facts.commandline import run
 from facts.errors import InputError
 from facts.settings import settings
+from pricing.assumptions import register
 from pricing.own_files import read_rents
 from pricing.prices import ApiPrice, PriceBook, PriceRow, age_days, freshness, wheel_rows
 from pricing.refresh import Agreement, Feed, agreement, check_acceptable, diff, propose
@@ -63,6 +64,18 @@ def rents(
     owned = book.server(device)
     if owned is not None:
         print(f"to own: {owned.capex_usd_per_gpu:g} USD with its share of the host, {owned.power_kw_per_gpu:g} kW ({owned.source.note})")
+
+
+@app.command()
+def assumptions() -> None:
+    """Every assumption with its default, range and source, as a Markdown table."""
+    print("| key | what | unit | default | low | high | basis | source |")
+    print("|---|---|---|---|---|---|---|---|")
+    for note in register():
+        source = f"{note.source.url}, {note.source.checked}: {note.source.note}"
+        print(
+            f"| `{note.key}` | {note.label} | {note.unit} | {note.value} | {note.low:g} | {note.high:g} | {note.basis.value} | {source} |"
+        )
 
 
 @app.command()

@@ -24,6 +24,7 @@ from pydantic import Field, model_validator
 
 from facts.errors import InputError
 from facts.records import Basis, Fact, Source, read_facts
+from facts.units import HOURS_PER_DAY
 
 WHEEL = "genai-prices 0.2.3"
 WHEEL_RELEASED = date(2026, 11, 4)
@@ -470,12 +471,7 @@ class PriceBook:
         replica without GPUs left over (all sizes where none does: bill whole instances). Sorted by price per GPU, the middle one; of an
         even number, the lower of the two. The user's own GPU rent stands over whatever was found.
         """
-        offers = [price for price in self.rentals(device_id) if price.term == term and price.provider_class in _RENTERS]
-        if providers is not None:
-            allowed = tuple(providers)
-            offers = [price for price in offers if is_provider(price.provider, allowed)]
-        if gpus_per_replica is not None:
-            offers = [price for price in offers if price.gpus and gpus_per_replica % price.gpus == 0] or offers
+        offers = self.rental_offers(device_id, providers=providers, gpus_per_replica=gpus_per_replica, term=term)
         listed = offers[(len(offers) - 1) // 2] if offers else None
         own = self.overrides.gpu_usd_per_hour
         if own is None or (listed is not None and listed.gpus == 0):
@@ -484,6 +480,23 @@ class PriceBook:
             return None if providers is not None else _own_rental(device_id, own, self.as_of)
         entered = Source(url=OWN, checked=self.as_of, note=f"{OWN}; the list price is {listed.usd_per_gpu_hour:g} ({listed.provider})")
         return replace(listed, usd_per_gpu_hour=own, source=entered, basis=Basis.ASSUMED, layer=OWN, hidden=(listed,))
+
+    def rental_offers(
+        self,
+        device_id: str,
+        *,
+        providers: Iterable[str] | None = None,
+        gpus_per_replica: int | None = None,
+        term: str = "on_demand",
+    ) -> tuple[RentalPrice, ...]:
+        """The list prices that `rental` takes the middle of, cheapest first: the first and the last are its range."""
+        offers = [price for price in self.rentals(device_id) if price.term == term and price.provider_class in _RENTERS]
+        if providers is not None:
+            allowed = tuple(providers)
+            offers = [price for price in offers if is_provider(price.provider, allowed)]
+        if gpus_per_replica is not None:
+            offers = [price for price in offers if price.gpus and gpus_per_replica % price.gpus == 0] or offers
+        return tuple(offers)
 
     def server(self, device_id: str) -> ServerPrice | None:
         """What it costs to own a device, None where no price is known."""
@@ -548,6 +561,34 @@ class PriceBook:
             if family_of(row.model) == family and (row.valid_from is None or row.valid_from <= self.as_of):
                 found.setdefault(row.id, (row, "bundled file"))
         return [(row, layer) for row, layer in found.values() if not row.deprecated]
+
+
+def frozen_prices(prices: Iterable[ApiPrice], as_of: date) -> PriceSnapshot:
+    """The list prices behind a decision, kept with it: a book loaded with them answers as it did, whatever the catalogue says later.
+
+    Each price as resolved, so for the request size it was asked for; the user's own prices are not in it, they are in the scenario.
+    """
+    by_id: dict[str, PriceRow] = {}
+    for price in prices:
+        listed = price
+        while listed.layer == OWN and listed.hidden:
+            listed = listed.hidden[0]
+        if listed.layer == OWN:
+            continue
+        rates = {name: getattr(listed, name) for name in PriceTier.model_fields if name != "above_input_tokens"}
+        row = PriceRow(
+            provider=listed.provider,
+            model=listed.model,
+            tiers=(PriceTier(**rates),),
+            context_tokens=listed.context_tokens,
+            deprecated=listed.deprecated,
+            route=listed.route,
+            time_rule=listed.time_rule,
+            source=listed.source,
+        )
+        by_id[row.id] = row
+    rows = tuple(by_id[row_id] for row_id in sorted(by_id))
+    return PriceSnapshot(as_of=as_of, feed="the decision's own prices", sha256=rows_sha256(rows), rows=rows)
 
 
 def age_days(source: Source, as_of: date) -> int:
@@ -685,7 +726,7 @@ def _row(provider: Any, model: Any, as_of: date, note: str, checked: date = WHEE
         context_tokens=model.context_window or None,
         deprecated=bool(model.deprecated),
         route="via Hugging Face" if router else "",
-        time_rule=_time_rule(model),
+        time_rule=_time_rule(model, tiers[0]),
         source=Source(url=(provider.pricing_urls or [provider.id])[0], checked=checked, note=note),
     )
 
@@ -723,13 +764,35 @@ def _at(price: Any, start: int) -> float | None:
     return float(price) if isinstance(price, Decimal) and price > 0 else None
 
 
-def _time_rule(model: Any) -> str:
-    windows = [
+def _time_rule(model: Any, stated: PriceTier) -> str:
+    """In words: the time the price is stated for, the dearer or cheaper hours, and what even traffic round the clock would pay."""
+    windows = (
+        [price for price in model.prices if isinstance(price.constraint, types.TimeOfDateConstraint)]
+        if isinstance(model.prices, list)
+        else []
+    )
+    if not windows:
+        return ""
+    hours = [_hours(price.constraint.start_time, price.constraint.end_time) for price in windows]
+    rest = HOURS_PER_DAY - sum(hours)
+    said = [
         f"{price.constraint.start_time:%H:%M}-{price.constraint.end_time:%H:%M} UTC {price.prices.input_mtok}/{price.prices.output_mtok}"
-        for price in (model.prices if isinstance(model.prices, list) else ())
-        if isinstance(price.constraint, types.TimeOfDateConstraint)
+        for price in windows
     ]
-    return f"priced by time of day, stated for {PRICED_AT:%H:%M} UTC; {', '.join(windows)}" if windows else ""
+    means = [
+        (sum(length * float(getattr(price.prices, key)) for length, price in zip(hours, windows, strict=True)) + rest * now) / HOURS_PER_DAY
+        for key, now in (("input_mtok", stated.input_usd_per_mtok), ("output_mtok", stated.output_usd_per_mtok))
+    ]
+    return (
+        f"priced by time of day, stated for {PRICED_AT:%H:%M} UTC; {', '.join(said)}; "
+        f"even traffic round the clock pays {means[0]:.3g}/{means[1]:.3g}"
+    )
+
+
+def _hours(start: time, end: time) -> float:
+    """Length of a window of the day, over midnight if need be."""
+    minutes = (end.hour * 60 + end.minute) - (start.hour * 60 + start.minute)
+    return (minutes % (24 * 60)) / 60
 
 
 @lru_cache(maxsize=1)

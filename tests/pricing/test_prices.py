@@ -26,6 +26,7 @@ from pricing.prices import (
     age_days,
     family_of,
     freshness,
+    frozen_prices,
     is_provider,
     provider_class,
     wheel_rows,
@@ -76,6 +77,8 @@ def test_a_price_by_time_of_day_is_that_of_a_stated_time():
     assert (price.input_usd_per_mtok, price.output_usd_per_mtok) == (0.15, 0.60)  # noon UTC; 0.30/1.20 at 02:00 and 08:00
     assert "stated for 12:00 UTC" in price.time_rule
     assert "06:00-10:00 UTC 0.3/1.2" in price.time_rule
+    # Seven dear hours of twenty-four: (7 x 0.30 + 17 x 0.15) / 24 and (7 x 1.20 + 17 x 0.60) / 24.
+    assert price.time_rule.endswith("even traffic round the clock pays 0.194/0.775")
     assert BOOK.api_price("openai:gpt-4o", input_tokens=1000).time_rule == ""
 
 
@@ -194,6 +197,20 @@ def test_an_accepted_snapshot_lies_over_the_wheel_and_under_the_users_own_price(
     assert mine.hidden[0].hidden[0].layer == WHEEL
 
 
+def test_a_decision_answers_again_with_the_prices_it_was_made_with():
+    asked = [BOOK.api_price("google:gemini-2.5-pro", input_tokens=300_000), *BOOK.hosts("llama-3.3-70b", 1000)]
+    own = PriceBook.load(AS_OF, PriceOverrides(api_discount_share=0.1)).baseline_price("openai:gpt-4o", input_tokens=1000)
+    entered = PriceBook.load(AS_OF, PriceOverrides(api_blended_usd_per_mtok=1)).baseline_price("acme:x", input_tokens=1000)
+    kept = frozen_prices([*asked, own, entered], AS_OF)
+    assert len(kept.rows) == len(asked) + 1  # what the user entered is in the scenario, not in the price list
+    later = PriceBook.load(AS_OF, snapshot=PriceSnapshot.model_validate_json(kept.model_dump_json()))
+    assert later.api_price("google:gemini-2.5-pro", input_tokens=300_000).input_usd_per_mtok == 2.5
+    assert later.api_price("openai:gpt-4o", input_tokens=1000).input_usd_per_mtok == 2.5
+    again = later.hosts("llama-3.3-70b", 1000)
+    assert [(p.ref, p.route, p.usd_per_mtok(0.75)) for p in again] == [(p.ref, p.route, p.usd_per_mtok(0.75)) for p in asked[1:]]
+    assert {p.layer for p in again} == {"accepted live snapshot"}
+
+
 def test_own_prices_replace_only_what_they_name_and_only_for_the_baseline():
     book = PriceBook.load(AS_OF, PriceOverrides(api_output_usd_per_mtok=7.0))
     mine = book.baseline_price("openai:gpt-4o", input_tokens=1000)
@@ -289,6 +306,20 @@ def test_only_the_named_providers_rent_where_data_may_not_go_everywhere():
     assert BOOK.rental("nvidia-h100-sxm-80", providers=["Hetzner"]) is None
     assert BOOK.rental("nvidia-h100-sxm-80", providers=["OpenRelay"]) is None  # a marketplace, even when named
     assert BOOK.rental("no-such-device") is None
+
+
+def test_the_offers_behind_the_median_are_its_range():
+    offers = BOOK.rental_offers("nvidia-h100-sxm-80", gpus_per_replica=1)
+    assert [(offer.provider, round(offer.usd_per_gpu_hour, 2)) for offer in (offers[0], offers[-1])] == [
+        ("JarvisLabs", 2.69),
+        ("GCP", 10.98),
+    ]
+    assert BOOK.rental("nvidia-h100-sxm-80", gpus_per_replica=1) in offers
+    assert BOOK.rental_offers("nvidia-h100-sxm-80", providers=["Hetzner"]) == ()
+
+
+def test_a_vendors_tuned_model_has_its_own_price():
+    assert rates("openai:ft:gpt-4o-mini") == (0.30, None, 1.20)
 
 
 def test_an_own_gpu_rent_replaces_every_rent_and_says_so():

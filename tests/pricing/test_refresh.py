@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -315,25 +313,33 @@ def test_a_stored_list_that_was_edited_is_refused(tmp_path):
         accepted_prices(place, AS_OF)
 
 
-def test_the_commands_fetch_show_and_accept(tmp_path):
-    import os
-
-    def pricing(*words):
-        environment = os.environ | {"RIGHTSIZE_DATA_DIR": str(tmp_path), "DATABASE_URL": ""}
-        return subprocess.run(
-            [sys.executable, "-m", "pricing", *words], capture_output=True, text=True, timeout=120, check=False, env=environment
-        )
-
+def test_the_commands_fetch_show_and_accept(pricing):
     models = [(f"maker/m-{number}", "0.000001", "0.000002") for number in range(900)]
     with serving(json.dumps(openrouter(*models)).encode(), headers=(("ETag", '"v1"'),)) as (url, _):
-        fetched = pricing("refresh", "openrouter", "--url", url)
+        code, out, err = pricing("refresh", "openrouter", "--url", url)
         again = pricing("refresh", "openrouter", "--url", url)
-    assert fetched.returncode == 0, fetched.stderr
-    assert "900 prices" in fetched.stdout
-    snapshot_id = fetched.stdout.strip().splitlines()[-1].split()[-1]
-    assert again.stdout.strip() == f"openrouter: nothing newer than {snapshot_id}"
-    accepted = pricing("accept", snapshot_id)
-    assert (accepted.returncode, accepted.stdout.split()[:2]) == (0, ["accepted:", "900"]), accepted.stderr
-    shown = pricing("show", "openrouter:maker/m-1")
-    assert shown.returncode == 0, shown.stderr
-    assert "input            1\n" in shown.stdout
+    assert code == 0, err
+    assert "900 prices" in out
+    assert pricing("show", "openrouter:maker/m-1")[0] == 2
+    snapshot_id = out.strip().splitlines()[-1].split()[-1]
+    assert again[1].strip() == f"openrouter: nothing newer than {snapshot_id}"
+    code, out, err = pricing("accept", snapshot_id)
+    assert (code, out.split()[:2]) == (0, ["accepted:", "900"]), err
+    code, out, err = pricing("show", "openrouter:maker/m-1")
+    assert code == 0, err
+    assert "input            1\n" in out
+
+
+def test_the_second_opinion_is_counted_and_not_kept(pricing, tmp_path):
+    entries = {
+        "gpt-4.1": {"litellm_provider": "openai", "input_cost_per_token": 2e-06, "output_cost_per_token": 8e-06},
+        **{
+            f"m-{number}": {"litellm_provider": "openai", "input_cost_per_token": 1e-06, "output_cost_per_token": 1e-06}
+            for number in range(120)
+        },
+    }
+    with serving(json.dumps(entries).encode()) as (url, _):
+        code, out, err = pricing("refresh", "litellm", "--url", url)
+    assert code == 0, err
+    assert "two sources agree: 1;" in out
+    assert not (tmp_path / "rightsize.sqlite3").exists()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from facts.records import Source
 from pricing.costs import CostLine, upfront_line
-from pricing.finance import npv_usd
+from pricing.finance import npv_usd, payback_months
 from pricing.prices import ApiPrice, ProviderClass
 from pricing.tco import (
     GoLive,
@@ -212,6 +212,43 @@ def test_draws_give_each_draws_own_bill():
     ]
     assert together.total_usd.tolist() == pytest.approx([float(one.total_usd) for one in apart])
     assert together.month_totals_usd.tolist() == [one.month_totals_usd.tolist() for one in apart]
+
+
+@given(
+    rent=st.floats(0.1, 50),
+    fte=st.floats(0, 2),
+    live=st.integers(0, 6),
+    once=st.floats(0, 1e6),
+    path=st.lists(st.floats(0.1, 2), min_size=12, max_size=12),
+)
+def test_draws_without_variance_are_exactly_the_plain_calculation(rent, fte, live, once, path):
+    """Not nearly: the same numbers to the last bit, so that a median of equal draws is the deterministic result."""
+    volume = token_volume(workload(growth_per_month_share=0.03))
+
+    def numbers(as_draws):
+        def draw(value):
+            return np.full((5, 1), value) if as_draws else value
+
+        api = api_costs(
+            volume,
+            price(),
+            running=RunningCosts(staff_fte=draw(fte), fte_month_usd=18_000.0),
+            price_factor=np.tile(path, (5, 1)) if as_draws else np.array(path),
+        )
+        rented = rented_costs(
+            months=12,
+            replicas=np.arange(12) // 3 + 1,
+            gpus_per_replica=2,
+            usd_per_gpu_hour=draw(rent),
+            running=RunningCosts(staff_fte=draw(fte), fte_month_usd=18_000.0, supporting_infra_usd_per_month=1_800.0),
+            upfront=(upfront_line("implementation", draw(once)), upfront_line("labels", draw(once * 0.3))),
+            go_live=GoLive(months_to_live=draw(live), baseline_usd=api.month_totals_usd),
+        )
+        flow = api - rented
+        return api.total_usd, rented.total_usd, npv_usd(flow, 0.08), payback_months(flow)
+
+    for plain, drawn in zip(numbers(as_draws=False), numbers(as_draws=True), strict=True):
+        assert np.array_equal(drawn, np.full(5, float(plain)), equal_nan=True)
 
 
 def test_owned_servers_are_bought_for_each_draws_own_maximum():
