@@ -176,11 +176,11 @@ def _after_one_probe(inside: Sequence[MeasuredRow], fitted: Mapping[tuple[str, s
             of_phase = [row for row in rows if phase_of(row.case) == phase]
             probes.append(of_phase[len(of_phase) // 2])
         measured = {str(number): (row.case, row.value) for number, row in enumerate(probes)}
-        probe = probes_of(
+        probe = probes_of(  # the base is a fit without this device
             [{"row": key} for key in measured],
             lambda text, measured=measured: measured[text["row"]],  # type: ignore[misc]
             predict,
-            lambda case: _fitted_for(case, fitted),
+            lambda case: _fitted_for(case, fitted).model_copy(update={"fitted": True}),
         )
         found += [_residual(row, fitted, "probed", probe) for row in rows if row not in probes]
     return [residual for residual in found if ".probed." in residual.name]
@@ -231,8 +231,9 @@ def _ranking(residuals: Sequence[Residual]) -> list[str]:
                     pairs += 1
                     ordered += int((predicted[i] > predicted[j]) == (measured[i] > measured[j]))
     return [
-        f"{len(losses)} groups of rows with the same model, precision and request size: taking the predicted best loses {np.mean(losses):.1%} of "
-        f"the throughput on average; {ordered / max(pairs, 1):.1%} of {pairs} pairs more than 10 % apart are in order."
+        f"{len(losses)} groups of rows with the same model, precision and request size: taking the predicted best loses "
+        f"{np.mean(losses):.1%} of the throughput on average; {ordered / max(pairs, 1):.1%} of {pairs} pairs more than 10 % apart "
+        "are in order."
     ]
 
 

@@ -17,6 +17,8 @@ from facts.errors import InputError
 
 TRUST = {"decode": 0.92, "prefill": 0.88, "serving": 0.85}
 """Share of the log error of one probe that is the device's own: its variance over the sum with that of models and repetitions."""
+TRUST_FITTED = {"decode": 0.75, "prefill": 0.75, "serving": 0.3}
+"""The same where the engine was fitted: left-out devices differ little from the fit there, least in serving."""
 OTHER_ENGINE_TRUST = 0.35
 """The same where the probe ran on another engine."""
 ROOF_TOLERANCE = 1.08
@@ -83,6 +85,7 @@ def probes_of(
     """Corrections from measured rows over the engine's parameters; a row above the roofline is named and left out."""
     base_of = parameters or (lambda case: efficiency_for(case.engine, case.server.accelerator))
     gathered: dict[tuple[str, str], dict[str, list[float]]] = {}
+    trust: dict[tuple[str, str], Mapping[str, float]] = {}
     said: list[str] = []
     contradicted: dict[str, str] = {}
     measured: list[tuple[Case, float]] = []
@@ -107,14 +110,15 @@ def probes_of(
             if _phase(case) != phase:
                 continue
             key = (case.server.accelerator.name, case.engine)
-            so_far = _correction(gathered.get(key, {}))
             base = base_of(case)
+            trust[key] = TRUST_FITTED if base.fitted else TRUST
+            so_far = _correction(gathered.get(key, {}), trust[key])
             current = with_factors(base, decode=so_far.decode, prefill=so_far.prefill) if phase == "serving" else base
             estimate, _ = predict(case, current)
             slower = log(estimate / value) if case.metric in RATES else log(value / estimate)
             gathered.setdefault(key, {}).setdefault(phase, []).append(slower)
     return Probe(
-        corrections={key: _correction(errors) for key, errors in gathered.items()},
+        corrections={key: _correction(errors, trust[key]) for key, errors in gathered.items()},
         contradictions=tuple(said),
         contradicted=contradicted,
     )
@@ -189,15 +193,14 @@ def _measured(case: Case, correction: Correction) -> bool:
     return _phase(case) in correction.phases
 
 
-def _correction(errors: Mapping[str, list[float]]) -> Correction:
+def _correction(errors: Mapping[str, list[float]], shares: Mapping[str, float]) -> Correction:
     """Each phase's median log error, drawn towards none by the trust that its number of rows has earned."""
 
     def factor(phase: str) -> float:
         found = errors.get(phase)
         if not found:
             return 1.0
-        trust = TRUST[phase]
-        count = len(found)
+        trust, count = shares[phase], len(found)
         return exp(float(np.median(found)) * count * trust / (count * trust + 1.0 - trust))
 
     return Correction(decode=factor("decode"), prefill=factor("prefill"), serving=factor("serving"), phases=frozenset(errors))

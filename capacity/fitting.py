@@ -26,6 +26,8 @@ PRIORS: dict[str, tuple[float, float, float]] = {
     "flops_exponent": (0.2, 0.3, 1.0),
     "precision_exponent": (0.1, 0.5, 1.0),
     "unpack_flops": (0.4, 1.0, 200.0),
+    "unpack_exponent": (0.15, 0.4, 1.0),
+    "linear_layer_s": (0.7, 1e-6, 2e-3),
     "layer_s": (0.5, 2e-6, 2e-3),
     "expert_layer_s": (0.5, 1e-6, 2e-3),
     "prefill_layer_s": (0.6, 2e-6, 5e-3),
@@ -50,6 +52,8 @@ FREE: dict[str, tuple[str, ...]] = {
         "prefill_layer_s",
         "activation_passes",
         "unpack_flops",
+        "unpack_exponent",
+        "linear_layer_s",
         "expert_share",
     ),
     "mlx": ("packed_bandwidth_share", "packed_flops_share", "layer_s", "prefill_layer_s", "unpack_flops", "expert_share"),
@@ -136,7 +140,7 @@ def fit(rows: Sequence[MeasuredRow], prior: Efficiency) -> Efficiency:
     Minimises sum rho(ln(predicted / measured)) / sigma^2 + sum (ln(parameter / prior) / sd)^2 with a soft-L1 rho; the rows of one
     device and model together weigh as the square root of their number, so that a long table does not outvote a device.
     """
-    names = tuple(name for name in FREE[prior.engine] if getattr(prior, name) > 0)
+    names = tuple(name for name in FREE[prior.engine] if _is_free(prior, name))
     start = np.array([np.log(getattr(prior, name)) for name in names])
     spread = np.array([PRIORS[name][0] for name in names])
     lower = np.log([PRIORS[name][1] for name in names])
@@ -152,6 +156,13 @@ def fit(rows: Sequence[MeasuredRow], prior: Efficiency) -> Efficiency:
     inside = np.clip(start, lower + 1e-6, upper - 1e-6)
     solution = least_squares(residuals, inside, bounds=(lower, upper), max_nfev=60)
     return prior.model_copy(update={**dict(zip(names, np.exp(solution.x).tolist(), strict=True)), "fitted": True})
+
+
+def _is_free(prior: Efficiency, name: str) -> bool:
+    """A parameter that is 0 in the prior, or an exponent that belongs to one that is, stays as it is."""
+    if name in {"unpack_exponent"}:
+        return prior.unpack_flops > 0
+    return bool(getattr(prior, name) > 0)
 
 
 def without(rows: Iterable[MeasuredRow], leave: Callable[[MeasuredRow], bool]) -> tuple[MeasuredRow, ...]:
@@ -247,7 +258,7 @@ def _stacked_rates(cases: Sequence[Case], candidate: Efficiency) -> Rates:
     return Rates(
         bandwidth=np.array([float(entry.bandwidth) for entry in found]),
         flops16=np.array([float(entry.flops16) for entry in found]),
-        reached16=np.array([float(entry.reached16) for entry in found]),
+        unpacking=np.array([float(entry.unpacking) for entry in found]),
         flops=np.array([float(entry.flops) for entry in found]),
         link=np.array([float(entry.link) for entry in found]),
     )

@@ -33,6 +33,7 @@ class Footprint:
     head_params: of these, the output head, which a prompt needs for its last token only
     streamed_params: weights that one step unpacks at batch 1
     layers: transformer layers
+    linear_layers: of these, with linear attention
     hidden: width of the residual stream
     kv_bytes: cache bytes of one token in the layers that keep the whole context
     window_kv_bytes: cache bytes of one token in the layers that keep a window
@@ -53,6 +54,7 @@ class Footprint:
     head_params: Numbers
     streamed_params: Numbers
     layers: Numbers
+    linear_layers: Numbers
     hidden: Numbers
     kv_bytes: Numbers
     window_kv_bytes: Numbers
@@ -123,6 +125,7 @@ def footprint(model: ModelSpec, precision: str, *, kv_bits: float | None = None,
         head_params=sizes.head_params,
         streamed_params=sizes.matmul_params,
         layers=float(layers),
+        linear_layers=float(model.linear_attention_layers),
         hidden=float(hidden),
         kv_bytes=kv_full * cache_bytes,
         window_kv_bytes=kv_window * cache_bytes,
@@ -176,6 +179,7 @@ def typical_footprint(
         head_params=head,
         streamed_params=max(active - looked_up, 0.5 * active),
         layers=float(depth),
+        linear_layers=0.0,
         hidden=float(width),
         kv_bytes=per_token * (kv_bits or precision.kv_bits) / 8,
         window_kv_bytes=0.0,

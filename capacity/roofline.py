@@ -25,6 +25,8 @@ PACKED_BITS = 7.5
 """Weights with fewer bits are unpacked before they are multiplied."""
 REFERENCE_FLOPS = 1e14
 """Peak at which `flops_share` is stated."""
+UNPACK_REFERENCE_FLOPS = 1e13
+"""Peak at which `unpack_flops` is stated."""
 TYPICAL_LINK_GB_PER_S = {"nvlink": 450.0, "infinity_fabric": 448.0, "ethernet": 50.0, "pcie": 32.0, "none": 1.0}
 """One-way link bandwidth where the sheet does not state it."""
 
@@ -56,10 +58,14 @@ class Efficiency(Fact):
     """How much of the peak's gain at 8 and 4 bits is reached: gain to this power."""
     consumer_gain: float = Field(default=1.0, ge=1, le=2)
     """2 where an engine accumulates in 16 bits or integers, which GeForce cards do at twice the sheet's 32-bit rate."""
+    unpack_exponent: float = Field(default=1.0, gt=0, le=1)
+    """How the unpacking rate grows with the 16-bit peak: large GPUs keep fewer of their units busy with one row."""
     layer_s: float = Field(ge=0)
     """Fixed time per layer and generation step, seconds."""
     expert_layer_s: float = Field(default=0.0, ge=0)
     """Added to it in a mixture: routing, sorting, small matrices."""
+    linear_layer_s: float = Field(default=0.0, ge=0)
+    """Added per layer of linear attention: its state is read and written by several small operations."""
     prefill_layer_s: float = Field(ge=0)
     """Fixed time per layer and prompt pass, seconds."""
     step_s: float = Field(ge=0)
@@ -104,7 +110,7 @@ class Rates:
 
     bandwidth: bytes
     flops16: dense 16-bit operations
-    reached16: the same as the engine's kernels scale with it
+    unpacking: 16-bit operations as unpacking scales with them
     flops: dense operations in the model's precision
     link: bytes one way to a neighbour
     assumed: figures that the sheet lacks and that were filled with typical ones
@@ -112,7 +118,7 @@ class Rates:
 
     bandwidth: Numbers
     flops16: Numbers
-    reached16: Numbers
+    unpacking: Numbers
     flops: Numbers
     link: Numbers
     assumed: tuple[str, ...] = ()
@@ -161,7 +167,7 @@ def rates(device: Accelerator, compute: str, efficiency: Efficiency) -> Rates:
     return Rates(
         bandwidth=bandwidth,
         flops16=flops16,
-        reached16=reached,
+        unpacking=UNPACK_REFERENCE_FLOPS * (flops16 / UNPACK_REFERENCE_FLOPS) ** efficiency.unpack_exponent,
         flops=reached * precision_gain(device, compute) ** efficiency.precision_exponent,
         link=max(link, 0.5) * 1e9,
         assumed=tuple(assumed),
@@ -212,7 +218,7 @@ def decode_step_s(
     work = per_wave * (2.0 * cost.matmul_params + cost.attention_flops * context_tokens)
     compute = work / (_flops_share(cost, efficiency) * device.flops * devices)
     per_layer = efficiency.layer_s + (efficiency.expert_layer_s if cost.is_mixture else 0.0)
-    fixed = cost.layers * per_layer + efficiency.step_s + per_wave * efficiency.sequence_s
+    fixed = cost.layers * per_layer + cost.linear_layers * efficiency.linear_layer_s + efficiency.step_s + per_wave * efficiency.sequence_s
     total = streaming + cache + activations + compute + fixed + all_reduce_s(cost, device, efficiency, per_wave, devices)
     return total * efficiency.decode_factor
 
@@ -358,7 +364,7 @@ def _weight_stream_s(cost: Footprint, device: Rates, efficiency: Efficiency, row
     if not packed or efficiency.unpack_flops == 0.0:
         return streamed
     weights = (cost.dense_bytes + experts) * 8.0 / cost.weight_bits
-    unpacked = weights * efficiency.unpack_flops / (device.reached16 * devices)
+    unpacked = weights * efficiency.unpack_flops / (device.unpacking * devices)
     both: Numbers = np.power(np.power(streamed, 8.0) + np.power(unpacked, 8.0), 0.125)
     return both
 

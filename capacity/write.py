@@ -9,6 +9,7 @@ from capacity.intervals import Interval
 from capacity.roofline import Efficiency
 from facts.records import Source, read_facts
 
+TABLES = "TensorRT-LLM documentation 0.6.1, 0.15 and 0.17; community llama-bench runs of May 2024; mac-llm-bench of April 2026"
 DATA = Path(__file__).parent / "data"
 
 
@@ -19,7 +20,7 @@ def write_efficiencies(parameters: Mapping[tuple[str, str], Efficiency], rows: i
     for key in sorted(parameters):
         entry = parameters[key]
         if entry.fitted:
-            note = f"fitted on {rows} published rows of five tables (TensorRT-LLM documentation 0.6.1, 0.15, 0.17; community llama-bench runs; mac-llm-bench)"
+            note = f"fitted on {rows} published rows: {TABLES}"
             entry = entry.model_copy(update={"source": Source(url="docs/accuracy.md", checked=checked, note=note)})
         blocks.append(_block("efficiency", entry))
     (DATA / "efficiency.toml").write_text("\n".join(blocks), encoding="utf-8")
