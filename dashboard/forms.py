@@ -63,6 +63,7 @@ DETAILS = (
 
 def inputs() -> None:
     """The input panel at the left of every page; leaves the scenario, or what is wrong with it, in the session."""
+    accept_plain_values()
     with st.sidebar:
         st.subheader("Your workload", anchor=False)
         _examples()
@@ -76,6 +77,18 @@ def inputs() -> None:
         state.keep_scenario(scenario_of_widgets(st.session_state.to_dict()))
     except InputError as error:
         state.keep_problem(str(error))
+
+
+def accept_plain_values() -> None:
+    """A link may say `complexity=code` as the TOML file does; the choice itself would only know its label, 'Code'."""
+    if st.session_state.get("form.opened"):
+        return
+    st.session_state["form.opened"] = True
+    for name in Workload.model_fields:
+        kind, _ = _kind(Workload.model_fields[name])
+        given = st.query_params.get(name)
+        if isinstance(kind, type) and issubclass(kind, StrEnum) and given in list(kind):
+            st.session_state[name] = str(given)
 
 
 def fill(scenario: Scenario) -> None:

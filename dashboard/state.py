@@ -8,7 +8,7 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -105,7 +105,7 @@ def saved_measurements() -> tuple[Measurement, ...]:
         return ()
 
 
-@st.cache_resource(max_entries=64, ttl="1d", show_spinner=False)
+@st.cache_resource(max_entries=64, ttl=timedelta(days=1), show_spinner=False)
 def _decided(
     asked: str,
     as_of: date,
@@ -127,7 +127,7 @@ def _decided(
     return recommendation, not_kept or _kept(lambda: save_decision(environment, recommendation, created=now))
 
 
-@st.cache_resource(max_entries=8, ttl="1d", show_spinner=False)
+@st.cache_resource(max_entries=8, ttl=timedelta(days=1), show_spinner=False)
 def _catalog(
     as_of: date,
     prices: str,

@@ -1,0 +1,376 @@
+"""Every page runs, shows what the decision says, and follows a changed input; nothing a user types breaks one."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from dashboard import format as fmt
+from dashboard import forms, tables
+from dashboard.report import cards
+from facts.settings import settings
+from probes.measurement import Environment, LlamaCppSettings, Measurement, TestResult
+from probes.store import save_measurement
+from selector.catalog import load_catalog
+from selector.recommendation import recommend
+from selector.results import Recommendation
+from selector.scenarios import Scenario, scenario_from_toml, scenario_to_toml
+from selector.store import list_decisions, list_scenarios
+from workloads.demand import Complexity, Residency, Workload
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = ("costs", "measure", "report", "sources")
+
+
+def opened(**query: str) -> AppTest:
+    app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    for name, value in query.items():
+        app.query_params[name] = value
+    return app.run()
+
+
+def on(page: str, app: AppTest) -> AppTest:
+    return app.switch_page(f"dashboard/pages/{page}.py").run()
+
+
+def plain(text: str) -> str:
+    return text.replace("\\", "")
+
+
+def said(app: AppTest) -> str:
+    """Everything on the page as text, Markdown's backslashes dropped."""
+    parts: list[str] = []
+    for kind in (app.markdown, app.caption, app.subheader, app.title, app.warning, app.error, app.info, app.code):
+        parts += [str(element.value) for element in kind]
+    parts += [f"{metric.label} {metric.value}" for metric in app.metric]
+    parts += [str(cell) for table in app.table for row in table.value.itertuples(index=False) for cell in row]
+    return plain(" ".join(parts))
+
+
+def decided(scenario: Scenario) -> Recommendation:
+    return recommend(scenario, load_catalog(datetime.now(UTC).date(), scenario.prices))
+
+
+def example(**changes: Any) -> Scenario:
+    return Scenario(workload=forms.example_workloads()[0].model_copy(update=changes))
+
+
+@pytest.fixture
+def decide() -> AppTest:
+    return opened()
+
+
+def test_decide_begins_with_the_verdict_the_numbers_and_the_fixed_table(decide: AppTest) -> None:
+    assert not decide.exception
+    recommendation = decided(example())
+    assert plain(decide.subheader[0].value) == recommendation.choice.sentence
+    assert [metric.value for metric in decide.metric] == [card.value for card in cards(recommendation)]
+    expected = tables.fixed_table(recommendation).map(fmt.markdown_cell)
+    assert decide.table[0].value.to_numpy().tolist() == expected.to_numpy().tolist()
+
+
+def test_decide_shows_the_path_as_text_and_every_refusal(decide: AppTest) -> None:
+    text, recommendation = said(decide), decided(example())
+    for step in recommendation.path:
+        assert plain(fmt.markdown_literal(step.question)) in text
+        assert plain(fmt.markdown_literal(step.because)) in text
+    for option in recommendation.options:
+        assert option.refused_because is None or plain(fmt.markdown_cell(option.refused_because)) in text
+    assert plain(fmt.markdown_literal(recommendation.measured.sentence)) in text
+
+
+def test_ten_times_the_volume_changes_the_first_row(decide: AppTest) -> None:
+    before = decide.table[0].value["12-month total"].iloc[0]
+    decide.number_input(key="mtok_per_day").set_value(250.0).run()
+    after = decide.table[0].value["12-month total"].iloc[0]
+    assert plain(after) == fmt.usd(decided(example(tokens_per_day=250e6)).table[0].total_usd)
+    assert after != before
+
+
+def test_at_most_five_inputs_stand_outside_more_assumptions(decide: AppTest) -> None:
+    folded = {block.label for block in decide.expander}
+    assert "More assumptions" in folded
+    inside = {
+        widget.key
+        for block in decide.sidebar.expander
+        for widget in [*block.number_input, *block.selectbox, *block.text_input, *block.multiselect, *block.toggle]
+    }
+    outside = [
+        widget.key
+        for widget in [*decide.sidebar.number_input, *decide.sidebar.selectbox, *decide.sidebar.text_input, *decide.sidebar.multiselect]
+        if widget.key not in inside
+    ]
+    assert outside == ["mtok_per_day", "labelled_examples", "complexity", "residency", "baseline_model"]
+
+
+def test_an_example_fills_the_form_with_one_click(decide: AppTest) -> None:
+    decide.button(key="form.example.Customer support").click().run()
+    assert decide.selectbox(key="complexity").value == "qa"
+    assert decide.number_input(key="mtok_per_day").value == 15.0
+    assert "Customer support" in said(decide)
+
+
+def test_own_blended_price_of_fifteen_dollars_for_fifty_million_tokens() -> None:
+    app = opened(mtok_per_day="50", api_blended_usd_per_mtok="15", staff_fte_api="0")
+    assert plain(app.table[0].value["12-month total"].iloc[0]) == "$273,750"
+    on("costs", app)
+    app.selectbox(key="costs.option").set_value(decided(example()).choice.baseline_option_id).run()
+    bill = app.table[0].value.map(plain)
+    assert list(bill["Tokens"]) == ["$22,812.50"] * 12 + ["$273,750.00"]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_changed_input_reaches_every_page(decide: AppTest, page: str) -> None:
+    decide.number_input(key="mtok_per_day").set_value(123.0).run()
+    app = on(page, decide)
+    assert not app.exception
+    assert app.number_input(key="mtok_per_day").value == 123.0
+
+
+def test_a_link_opens_the_inputs_it_names() -> None:
+    app = opened(
+        mtok_per_day="77", complexity="reasoning", labelled_examples="12", residency="on_prem", name="From a link", spare_replicas="0"
+    )
+    assert not app.exception
+    assert app.number_input(key="mtok_per_day").value == 77.0
+    assert app.selectbox(key="residency").value == "on_prem"
+    assert "From a link" in said(app)
+    scenario = app.session_state["state.scenario"]
+    assert scenario.assumptions.spare_replicas == 0
+
+
+def test_the_link_on_the_report_page_holds_every_changed_input(decide: AppTest) -> None:
+    decide.number_input(key="mtok_per_day").set_value(77.0)
+    decide.selectbox(key="complexity").set_value("code")
+    decide.number_input(key="fte_month_usd").set_value(20_000.0)
+    decide.run()
+    link = on("report", decide).code[0].value
+    assert dict(parse_qsl(link.partition("?")[2])) == {"mtok_per_day": "77.0", "complexity": "code", "fte_month_usd": "20000.0"}
+    again = opened(**dict(parse_qsl(link.partition("?")[2])))
+    assert again.session_state["state.scenario"] == decide.session_state["state.scenario"]
+
+
+def test_nonsense_in_a_link_falls_back_to_the_defaults() -> None:
+    app = opened(mtok_per_day="-5", complexity="bogus", horizon_months="abc")
+    assert not app.exception
+    assert app.number_input(key="mtok_per_day").value == 25.0
+
+
+def test_inputs_that_cannot_be_used_are_one_sentence_and_the_page_lives(decide: AppTest) -> None:
+    decide.selectbox(key="residency").set_value("region").run()
+    assert not decide.exception
+    assert "allowed_providers" in plain(decide.warning[0].value)
+    assert not decide.metric
+    decide.multiselect(key="allowed_providers").set_value(["aws"]).run()
+    assert not decide.warning or "allowed_providers" not in plain(decide.warning[0].value)
+    assert decide.table
+
+
+def test_a_model_that_nobody_sells_is_one_sentence() -> None:
+    app = opened(baseline_model="openai:no-such-model")
+    assert not app.exception
+    assert "no-such-model" in said(app)
+    assert not app.metric
+
+
+def test_two_ways_of_saying_one_price_are_one_sentence(decide: AppTest) -> None:
+    decide.number_input(key="api_blended_usd_per_mtok").set_value(15.0)
+    decide.number_input(key="api_input_usd_per_mtok").set_value(2.0).run()
+    assert not decide.exception
+    assert "state the same price twice" in said(decide)
+
+
+@pytest.mark.parametrize(
+    "name", ["<script>alert(1)</script>", "[x](http://evil.example)", ":red[x] $a$ *b*", "# h", "../../etc/passwd", "=1+1"]
+)
+def test_markup_in_a_name_stays_text_on_every_page(name: str) -> None:
+    app = opened(name=name)
+    assert not app.exception
+    shown = next(caption.value for caption in app.caption if "prices as of" in caption.value)
+    assert shown.startswith(fmt.markdown_literal(name))
+    for page in PAGES:
+        assert not on(page, app).exception
+
+
+def test_without_a_name_the_page_says_so(decide: AppTest) -> None:
+    decide.text_input(key="name").set_value("").run()
+    assert not decide.exception
+
+
+def test_costs_shows_the_chosen_option_to_the_cent(decide: AppTest) -> None:
+    app = on("costs", decide)
+    recommendation = decided(example())
+    option = next(option for option in recommendation.options if option.months and option.id != recommendation.choice.option_id)
+    app.selectbox(key="costs.option").set_value(option.id).run()
+    assert (
+        app.table[0].value.map(plain).to_numpy().tolist()
+        == tables.months_table(option).map(fmt.markdown_cell).map(plain).to_numpy().tolist()
+    )
+    assert all(reason in said(app) for reason in map(plain, map(fmt.markdown_literal, recommendation.not_counted)))
+
+
+def test_report_offers_the_four_files(decide: AppTest) -> None:
+    app = on("report", decide)
+    assert [button.proto.label for button in app.get("download_button")] == [
+        "PDF for signing off",
+        "Decision as JSON",
+        "Months as CSV",
+        "Inputs as TOML",
+    ]
+    assert plain(app.subheader[0].value) == decided(example()).choice.sentence
+
+
+def test_sources_lists_every_number_in_use(decide: AppTest) -> None:
+    app = on("sources", decide)
+    assert len(app.table[0].value) == len(decided(example()).sources)
+    app.button_group(key="sources.basis").set_value(["assumed"]).run()
+    assert set(app.table[0].value["Basis"]) == {"assumed"}
+
+
+def test_scenario_and_decision_are_kept(decide: AppTest) -> None:
+    decide.number_input(key="mtok_per_day").set_value(42.0).run()
+    assert [kept.scenario.workload.tokens_per_day for kept in list_scenarios(settings())] == [42e6]
+    assert len(list_decisions(settings())) == 2
+    kept = {row.document["workload"]["tokens_per_day"]: row.action for row in list_decisions(settings())}
+    assert set(kept) == {25e6, 42e6}
+
+
+def test_a_database_that_cannot_be_written_is_a_warning_not_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}")
+    app = opened()
+    assert not app.exception
+    assert "is not kept" in said(app)
+    assert app.metric
+
+
+# ---- measure ----
+
+
+def measurement(host: str) -> Measurement:
+    return Measurement(
+        kind="llamacpp",
+        created=datetime(2026, 11, 22, 9, 30, tzinfo=UTC),
+        status="complete",
+        model_id="qwen3-0.6b",
+        quantization="Q4_K_M",
+        engine="llama.cpp",
+        settings=LlamaCppSettings(),
+        environment=Environment(host=host, cpu="a processor", memory_bytes=32 * 10**9, physical_cores=16, usable_cores=16),
+        tests=(
+            TestResult(name="pp512", n_prompt=512, n_gen=0, samples_tokens_per_s=(1500.0, 1502.0, 1501.0, 1500.0, 1501.0), settled=True),
+            TestResult(name="tg128", n_prompt=0, n_gen=128, samples_tokens_per_s=(130.0, 130.2, 130.1, 130.0, 130.1), settled=True),
+        ),
+    ).sealed()
+
+
+def test_a_saved_measurement_of_this_machine_is_used_at_the_next_rerun(decide: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dashboard.state.platform.node", lambda: "this-host")
+    before = said(decide)
+    assert "not been measured" in before
+    save_measurement(settings(), measurement("this-host"))
+    assert "not been measured" not in said(decide.run())
+
+
+def test_another_hosts_measurement_is_listed_but_not_used_for_this_machine(decide: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dashboard.state.platform.node", lambda: "this-host")
+    save_measurement(settings(), measurement("elsewhere"))
+    assert "not been measured" in said(decide.run())
+    text = said(on("measure", decide))
+    assert "elsewhere" in text
+    assert "130 tokens/s" in text
+
+
+@pytest.fixture
+def no_engine(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The build state that a test sets instead of this environment's own."""
+    from probes.build import BuildState
+
+    state: dict[str, Any] = {}
+    monkeypatch.setattr("probes.build.build_state", lambda path=None: BuildState(**state))
+    return state
+
+
+@pytest.mark.parametrize(
+    ("phase", "message", "remedy"),
+    [
+        ("absent", "llama-cpp-python is not installed.", "Build it with `make run`."),
+        ("building", "Compiled 37 of 127 files.", ""),
+        ("failed", "There is no C++ compiler.", "sudo apt-get install g++"),
+    ],
+)
+def test_the_build_of_the_engine_is_shown_with_reason_and_remedy(
+    decide: AppTest, no_engine: dict[str, Any], phase: str, message: str, remedy: str
+) -> None:
+    no_engine.update(state=phase, message=message, remedy=remedy)
+    app = on("measure", decide)
+    assert not app.exception
+    text = said(app)
+    assert message in text
+    assert remedy in text
+    assert "measure.start" not in [button.key for button in app.button]
+
+
+def test_the_expectation_names_what_it_rests_on(decide: AppTest, no_engine: dict[str, Any]) -> None:
+    no_engine.update(state="ready")
+    text = said(on("measure", decide))
+    assert "Expected: reads" in text
+    assert "this rests on" in text
+
+
+# ---- the form itself ----
+
+
+def test_form_and_toml_say_the_same_scenario() -> None:
+    text = """
+    name = "Round trip"
+    tokens_per_day = 12_345_678
+    input_share = 0.81
+    complexity = "analysis"
+    task_type = "qa_open"
+    languages = ["en", "de"]
+    modality = ["text", "image"]
+    residency = "region"
+    allowed_providers = ["aws"]
+    ttft_p95_ms = 900
+    growth_per_month_share = 0.05
+    [prices]
+    gpu_usd_per_hour = 2.5
+    [assumptions]
+    months_to_live = 4
+    """
+    scenario = scenario_from_toml(text)
+    assert forms.scenario_of_widgets(forms.values_of(scenario)) == scenario
+    assert scenario_from_toml(scenario_to_toml(scenario)) == scenario
+
+
+def test_a_volume_in_requests_survives_the_form() -> None:
+    workload = Workload(
+        requests_per_day=20_000, input_tokens_mean=1_500, output_tokens_mean=300, complexity=Complexity.QA, residency=Residency.ON_PREM
+    )
+    assert forms.scenario_of_widgets(forms.values_of(Scenario(workload=workload))).workload == workload
+
+
+def test_every_field_of_the_scenario_has_a_widget(decide: AppTest) -> None:
+    keys = {
+        widget.key
+        for kind in (decide.number_input, decide.selectbox, decide.text_input, decide.multiselect, decide.toggle)
+        for widget in kind
+    }
+    scenario = Scenario(workload=forms.example_workloads()[0])
+    asked = set(forms.values_of(scenario)) - {"requests_per_day", "allowed_providers", "volume_unit"}
+    assert asked <= keys
+
+
+def test_every_input_explains_itself(decide: AppTest) -> None:
+    for widget in [*decide.number_input, *decide.selectbox, *decide.text_input]:
+        assert widget.proto.help, widget.key
+
+
+def test_the_day_of_the_decision_is_read_on_the_page(decide: AppTest) -> None:
+    assert fmt.day(datetime.now(UTC).date()) in said(decide)
+    assert fmt.day(date(2026, 11, 22)) == "22 November 2026"
