@@ -7,10 +7,8 @@ was released stands for the day its prices were checked. Rents and servers come 
 from __future__ import annotations
 
 import difflib
-import hashlib
-import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -25,6 +23,8 @@ from pydantic import Field, model_validator
 from facts.errors import InputError
 from facts.records import Basis, Fact, Source, read_facts
 from facts.units import HOURS_PER_DAY
+from pricing.names import NAMED_CLASSES, ROUTER, ProviderClass, family_of, host_behind, is_provider, plain, provider_class
+from pricing.price_rows import PriceRow, PriceSnapshot, PriceTier, Rent, RentalClass, ServerRow, rows_sha256
 
 WHEEL = "genai-prices 0.2.3"
 WHEEL_RELEASED = date(2026, 11, 4)
@@ -35,35 +35,12 @@ FRESH_DAYS, AGEING_DAYS = 30, 90
 OWN = "entered by the user"
 
 
-class ProviderClass(StrEnum):
-    """Who sells an API price."""
-
-    VENDOR = "vendor"
-    CLOUD = "cloud"
-    HOST = "host"
-    AGGREGATOR = "aggregator"
-    RESELLER = "reseller"
-
-
-class RentalClass(StrEnum):
-    """Who rents out a GPU: a hyperscaler, a specialised cloud, strangers' machines, or nobody (a published cost model)."""
-
-    CLOUD = "cloud"
-    NEOCLOUD = "neocloud"
-    MARKETPLACE = "marketplace"
-    MODEL = "model"
-
-
 class Freshness(StrEnum):
     """How old a price is: to 30 days, to 90 days, older."""
 
     FRESH = "fresh"
     AGEING = "ageing"
     STALE = "stale"
-
-
-NAMED_CLASSES = (ProviderClass.VENDOR, ProviderClass.CLOUD, ProviderClass.HOST)
-"""Whose prices may be called cheapest: not aggregators, not resellers."""
 
 
 class PriceOverrides(Fact):
@@ -95,122 +72,6 @@ class PriceOverrides(Fact):
 
 
 NO_OVERRIDES = PriceOverrides()
-
-
-class PriceTier(Fact):
-    """Prices of requests whose prompt is longer than a threshold; 0 and absent both mean no price."""
-
-    above_input_tokens: int = Field(default=0, ge=0)
-    """The tier holds for prompts of more input tokens than this; 0 is the base price."""
-    input_usd_per_mtok: float = Field(gt=0)
-    """Uncached input, USD per million tokens."""
-    output_usd_per_mtok: float = Field(gt=0)
-    """Output, USD per million tokens."""
-    cached_input_usd_per_mtok: float | None = Field(default=None, gt=0)
-    """Input read from the provider's cache, USD per million tokens."""
-    cache_write_usd_per_mtok: float | None = Field(default=None, gt=0)
-    """Input written to the provider's cache, USD per million tokens."""
-    batch_input_usd_per_mtok: float | None = Field(default=None, gt=0)
-    """Uncached input of a batch job; absent where the provider publishes no batch price."""
-    batch_output_usd_per_mtok: float | None = Field(default=None, gt=0)
-    """Output of a batch job."""
-    batch_cached_input_usd_per_mtok: float | None = Field(default=None, gt=0)
-    """Cached input of a batch job."""
-
-
-class PriceRow(Fact):
-    """One model at one provider, in the form that every layer is brought to."""
-
-    provider: str
-    """Who is paid, as the catalogue's id."""
-    model: str
-    """The model's id at that provider."""
-    tiers: tuple[PriceTier, ...] = Field(min_length=1)
-    """Base price first, then the tiers by prompt length, rising."""
-    context_tokens: int | None = Field(default=None, gt=0)
-    """Longest prompt and answer together, where it is known."""
-    deprecated: bool = False
-    """Marked by the catalogue as on its way out."""
-    route: str = ""
-    """Through whom the provider is reached, where not directly."""
-    time_rule: str = ""
-    """What the price does over the day, where it changes, and for which time it is stated."""
-    valid_from: date | None = None
-    """First day of the price, where it is known."""
-    source: Source
-    """Where it was read."""
-
-    @property
-    def id(self) -> str:
-        """provider:model, with the route where there is one."""
-        return f"{self.provider}:{self.model}" + (f" {self.route}" if self.route else "")
-
-
-class PriceSnapshot(Fact):
-    """Live prices that the user has accepted: a layer between the user's own and the bundled ones."""
-
-    as_of: date
-    """The day it was fetched."""
-    feed: str
-    """Address it came from."""
-    sha256: str
-    """Of its canonical rows."""
-    etag: str = ""
-    """The server's mark of this version of the list, sent along next time."""
-    rows: tuple[PriceRow, ...]
-    """Sorted by provider and model."""
-
-
-class Rent(Fact):
-    """One published rent of one instance on one day."""
-
-    id: str
-    """Unique, sorted."""
-    provider: str
-    """Who rents it out."""
-    provider_class: RentalClass
-    """What kind of provider."""
-    instance: str = ""
-    """The provider's name for it."""
-    device_id: str
-    """The accelerator's id, the same as in the spec sheets."""
-    device: str
-    """The accelerator as published."""
-    gpu_memory_gb: float | None = Field(default=None, gt=0)
-    """Memory of one GPU, GB = 1e9 bytes."""
-    gpus: int = Field(ge=0)
-    """GPUs of the instance; 0 for a machine without one."""
-    usd_per_hour: float = Field(gt=0)
-    """The whole instance, USD per hour."""
-    term: str
-    """on_demand, spot, community, reserved_from, ..."""
-    region: str = ""
-    """Where, if stated."""
-    source: Source
-    """Where it was read, and the day of the price."""
-
-
-class ServerRow(Fact):
-    """What it costs to own one accelerator and its share of a host."""
-
-    id: str
-    """The accelerator's id, the same as in the spec sheets."""
-    device: str
-    """Its name."""
-    gpu_usd: float = Field(gt=0)
-    """The device (or the whole machine, where it cannot be bought without), USD."""
-    host_usd_per_gpu: float = Field(ge=0)
-    """Chassis, CPU, memory, disks and network per device, USD."""
-    price_kind: str
-    """street_estimate, msrp, launch_msrp, ..."""
-    it_power_kw_per_gpu: float = Field(gt=0)
-    """Device, host and network at full load, kW, without cooling."""
-    power_basis: Basis
-    """How the power was come by."""
-    source: Source
-    """Of the price."""
-    power_source: Source
-    """Of the power."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -602,42 +463,6 @@ def freshness(source: Source, as_of: date) -> Freshness:
     return Freshness.FRESH if age <= FRESH_DAYS else Freshness.AGEING if age <= AGEING_DAYS else Freshness.STALE
 
 
-def is_provider(name: str, allowed: Iterable[str]) -> bool:
-    """Whether a provider is on a list of names; case, spaces and punctuation do not matter ("Vast.ai" is "vast ai").
-
-    >>> is_provider("x-ai", ["X AI"]), is_provider("Azure", ["aws"])
-    (True, False)
-    """
-    return _plain(name) in {_plain(other) for other in allowed}
-
-
-def provider_class(provider_id: str) -> ProviderClass:
-    """Who sells under a catalogue id; an id that nobody has looked at counts as a reseller."""
-    if provider_id.startswith("huggingface_"):
-        return ProviderClass.HOST
-    return _CLASSES.get(provider_id, ProviderClass.RESELLER)
-
-
-def family_of(model_id: str) -> str:
-    """A host's model id as the model's own slug: organisation, tuning, precision and version suffixes taken off.
-
-    >>> family_of("meta.llama3-3-70b-instruct-v1:0"), family_of("meta-llama/Meta-Llama-3.1-8B-Instruct-Turbo")
-    ('llama-3.3-70b', 'llama-3.1-8b')
-    """
-    name = model_id.lower().rsplit("/", 1)[-1]
-    name = re.sub(r"^(databricks|[a-z]+)\.(?=[a-z])|^databricks-", "", name)
-    name = re.sub(r"^meta-", "", name)
-    name = re.sub(r"(?<=[a-z])-?v?(\d+)p(\d+)", r"-\1.\2", name)  # llama-v3p1
-    name = re.sub(r"^llama-?(\d)[.-](\d)(?=-)", r"llama-\1.\2", name)  # llama3-3, llama3.1
-    name = re.sub(r"^(qwen|gemma|phi|gpt-oss|mistral|ministral)-?(\d)", r"\1-\2", name)
-    words = [word for word in re.split(r"[-_:\s]", name) if word]
-    while words and (words[-1] in _SUFFIXES or re.fullmatch(r"v?\d{1,2}|v\d+\.\d+|\d{4}|\d{6,8}", words[-1])) and len(words) > 2:
-        words.pop()
-    while words and words[-1] in _SUFFIXES:
-        words.pop()
-    return "-".join(words)
-
-
 def wheel_rows(as_of: date) -> tuple[PriceRow, ...]:
     """Every usable row of the bundled catalogue on a day, sorted by id: what a live refresh is compared with."""
     return rows_of(data_snapshot.get_snapshot().providers, as_of, _wheel_source_note())
@@ -650,32 +475,11 @@ def rows_of(providers: Iterable[Any], as_of: date, note: str, checked: date = WH
     return tuple(by_id[row_id] for row_id in sorted(by_id))
 
 
-def rows_sha256(rows: Iterable[PriceRow]) -> str:
-    """Hash of canonical rows: the same prices give the same hash, whatever the feed's order and spacing."""
-    digest = hashlib.sha256()
-    for row in sorted(rows, key=lambda row: row.id):
-        digest.update(row.model_dump_json(exclude_defaults=True).encode())
-    return digest.hexdigest()
-
-
 # ---- below: how ----
 
 _RENTERS = (RentalClass.CLOUD, RentalClass.NEOCLOUD)
-_BY_CLASS: Mapping[ProviderClass, str] = {
-    ProviderClass.VENDOR: """anthropic arcee cohere deepseek elevenlabs google meta minimax mistral moonshotai openai openai-decisions
-        perplexity voyageai x-ai zai zhipuai""",
-    ProviderClass.CLOUD: "aws azure cloudflare databricks ovhcloud",
-    ProviderClass.HOST: """avian baseten cerebras deepinfra doubleword fireworks groq hyperbolic modal nebius novita nscale publicai
-        sambanova together""",
-    ProviderClass.AGGREGATOR: "cursor github-copilot openrouter",
-}
-_CLASSES = {provider: kind for kind, providers in _BY_CLASS.items() for provider in providers.split()}
-_SAME_HOST = {"fireworks-ai": "fireworks"}
 _NOT_SOLD = {("openai", "gpt-oss-120b"), ("openai", "gpt-oss-20b")}
 """Rows of the catalogue for models that their maker gives away and does not sell by the token."""
-_SUFFIX_WORDS = """awq bf16 chat fast fp16 fp4 fp8 free hf instant instruct int4 int8 it latest lite maas mxfp4 nvfp4 preview reference
-    specdec standard throughput tput turbo versatile w8a8"""
-_SUFFIXES = frozenset(_SUFFIX_WORDS.split())
 
 
 def _split(ref: str) -> tuple[str, str]:
@@ -683,10 +487,6 @@ def _split(ref: str) -> tuple[str, str]:
     if not colon or not provider or not model:
         raise InputError(f"'{ref}' is no model reference: write provider:model, as in openai:gpt-4o")
     return provider.lower(), model
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.casefold())
 
 
 @lru_cache(maxsize=1)
@@ -717,10 +517,9 @@ def _row(provider: Any, model: Any, as_of: date, note: str, checked: date = WHEE
     tiers = _tiers(standard, None if batch == standard else batch)
     if not tiers:
         return None
-    router = provider.id.startswith("huggingface_")
-    host = provider.id.removeprefix("huggingface_")
+    router = provider.id.startswith(ROUTER)
     return PriceRow(
-        provider=_SAME_HOST.get(host, host) if router else provider.id,
+        provider=host_behind(provider.id),
         model=model.id,
         tiers=tiers,
         context_tokens=model.context_window or None,
@@ -930,7 +729,7 @@ def _servers() -> dict[str, ServerRow]:
 
 def _offer(row: Rent) -> tuple[str, ...]:
     """What makes two rows the same offer on different days."""
-    return (_plain(row.provider), row.device_id, row.instance, str(row.gpus), row.term, row.region)
+    return (plain(row.provider), row.device_id, row.instance, str(row.gpus), row.term, row.region)
 
 
 def _rental(row: Rent, layer: str) -> RentalPrice:
@@ -964,3 +763,33 @@ def _own_rental(device_id: str, usd_per_gpu_hour: float, as_of: date) -> RentalP
         basis=Basis.ASSUMED,
         layer=OWN,
     )
+
+
+__all__ = [
+    "NAMED_CLASSES",
+    "OWN",
+    "WHEEL",
+    "WHEEL_RELEASED",
+    "ApiPrice",
+    "Freshness",
+    "PriceBook",
+    "PriceOverrides",
+    "PriceRow",
+    "PriceSnapshot",
+    "PriceTier",
+    "ProviderClass",
+    "Rent",
+    "RentalClass",
+    "RentalPrice",
+    "ServerPrice",
+    "ServerRow",
+    "age_days",
+    "family_of",
+    "freshness",
+    "frozen_prices",
+    "is_provider",
+    "provider_class",
+    "rows_of",
+    "rows_sha256",
+    "wheel_rows",
+]

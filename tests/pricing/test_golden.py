@@ -236,7 +236,7 @@ def test_owning_nothing_beside_costs_its_energy_and_nothing_else():
     assert costs.month_totals_usd.tolist() == pytest.approx([73.0])
 
 
-@pytest.mark.parametrize("name", ["bill", "finance", "finetune", "paths", "prices", "tco"])
+@pytest.mark.parametrize("name", ["bill", "finance", "finetune", "names", "paths", "tco"])
 def test_the_worked_numbers_in_the_docstrings_hold(name):
     found = doctest.testmod(importlib.import_module(f"pricing.{name}"))
     assert found.attempted > 0
