@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import UniqueConstraint
 from sqlmodel import Field, SQLModel, col, select
 
 from facts.errors import InputError
@@ -22,6 +23,7 @@ class ScenarioRow(SQLModel, table=True):
     """A version of a named scenario; the document is its TOML."""
 
     __tablename__ = "scenario"
+    __table_args__ = (UniqueConstraint("name", "version", name="uq_scenario_name_version"),)
 
     id: str = Field(primary_key=True)
     name: str
