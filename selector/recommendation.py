@@ -262,6 +262,7 @@ def _rank(result: OptionResult) -> tuple[bool, float, str]:
 def _mark_tree_pick(results: tuple[OptionResult, ...], leaf: Leaf) -> tuple[OptionResult, ...]:
     """The cheapest feasible option of the first arm of the leaf that has one; a refused one where none is feasible."""
     named = [result for arm in leaf.arms for result in results if result.arm is arm]
+    named = [result for result in named if result.placement in leaf.placements] or named
     pick = next((result for result in named if result.feasible), named[0] if named else None)
     return tuple(replace(result, tree_pick=result is pick) for result in results)
 

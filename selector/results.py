@@ -60,6 +60,7 @@ class PathStep:
     because: why that value takes that branch, with the threshold
     source: where the rule comes from
     departs_from_article: what the seed article says instead, empty where they agree
+    flips: how far the value is from taking another branch
     """
 
     node: str
@@ -69,6 +70,7 @@ class PathStep:
     because: str
     source: str
     departs_from_article: str = ""
+    flips: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +82,7 @@ class Leaf:
     advice: the advice in a sentence
     arms: the arms it names, best first
     source: where the rule comes from
+    placements: where it would run them; empty means anywhere
     """
 
     id: str
@@ -87,6 +90,7 @@ class Leaf:
     advice: str
     arms: tuple[Arm, ...]
     source: str
+    placements: tuple[Placement, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

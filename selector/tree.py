@@ -5,25 +5,43 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cache
 from importlib import resources
-from typing import Literal, Self
+from pathlib import Path
+from typing import Final, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
 from facts.errors import InputError
 from facts.records import Fact, read_toml, validated
-from selector.results import Arm, Leaf, PathStep
+from selector.results import Arm, Leaf, PathStep, Placement
 from selector.tasks import Family, Task, task_of
-from workloads.demand import Complexity, TaskType, Workload
+from workloads.demand import Complexity, KnowledgeChanges, LabelQuality, Residency, TaskType, Workload
 
-TreeField = Literal["complexity", "family", "domain_specific", "labelled_examples", "task_type"]
+TreeField = Literal[
+    "complexity",
+    "family",
+    "domain_specific",
+    "labelled_examples",
+    "label_quality",
+    "task_type",
+    "residency",
+    "latency_limit",
+    "tokens_per_day",
+    "knowledge_changes",
+]
+NUMBERS: Final = frozenset({"labelled_examples", "tokens_per_day"})
+"""Fields that are numbers from 0 up; every other field is one of DOMAINS."""
 
 DOMAINS: dict[str, tuple[str, ...]] = {
     "complexity": tuple(Complexity),
     "family": tuple(Family),
     "domain_specific": ("yes", "no"),
     "task_type": tuple(TaskType),
+    "label_quality": tuple(LabelQuality),
+    "residency": tuple(Residency),
+    "latency_limit": ("stated", "none"),
+    "knowledge_changes": tuple(KnowledgeChanges),
 }
-"""Every value that a categorical field can take; labelled_examples is a count from 0 up."""
+"""Every value that a categorical field can take."""
 
 
 class Branch(Fact):
@@ -46,7 +64,7 @@ class Branch(Fact):
     departs_from_article: str = ""
     """What the article says instead."""
 
-    def takes(self, value: str | int) -> bool:
+    def takes(self, value: str | float) -> bool:
         """Whether a value goes this way."""
         if isinstance(value, str):
             return value in self.any_of
@@ -79,6 +97,8 @@ class TreeLeaf(Fact):
     """In a sentence."""
     arms: tuple[Arm, ...]
     """The arms it names, best first."""
+    placements: tuple[Placement, ...] = ()
+    """Where it would run them; empty means anywhere."""
     source: str
     """Where the rule comes from."""
 
@@ -153,11 +173,18 @@ def walk(tree: Tree, workload: Workload) -> tuple[tuple[PathStep, ...], Leaf]:
                 because=branch.because.replace("{value}", text),
                 source=node.source,
                 departs_from_article=branch.departs_from_article,
+                flips=_flips(node, branch, value),
             )
         )
         end, node = branch.to, tree.node_by_id(branch.to)
     leaf = tree.leaf_by_id(end)
-    return tuple(steps), Leaf(id=leaf.id, title=leaf.title, advice=leaf.advice, arms=leaf.arms, source=leaf.source)
+    found = Leaf(id=leaf.id, title=leaf.title, advice=leaf.advice, arms=leaf.arms, placements=leaf.placements, source=leaf.source)
+    return tuple(steps), found
+
+
+def read_tree(path: Path) -> Tree:
+    """An organisation's own tree from a TOML file; InputError names the hole, the overlap or the node that is never reached."""
+    return validated(Tree, read_toml(path), str(path))
 
 
 @cache
@@ -175,9 +202,15 @@ def tree_ids() -> tuple[str, ...]:
     return tuple(sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml")))
 
 
-def _value(field: TreeField, workload: Workload, task: Task) -> str | int:
+def _value(field: TreeField, workload: Workload, task: Task) -> str | float:
     if field == "labelled_examples":
         return workload.labelled_examples
+    if field == "tokens_per_day":
+        return workload.mean_tokens_per_day
+    if field == "latency_limit":
+        return "stated" if workload.ttft_p95_ms or workload.tpot_p95_ms else "none"
+    if field in ("label_quality", "residency", "knowledge_changes"):
+        return str(getattr(workload, field))
     if field == "domain_specific":
         return "yes" if workload.domain_specific else "no"
     if field == "family":
@@ -187,15 +220,30 @@ def _value(field: TreeField, workload: Workload, task: Task) -> str | int:
     return str(workload.complexity)
 
 
-def _text(field: TreeField, value: str | int, task: Task) -> str:
+def _text(field: TreeField, value: str | float, task: Task) -> str:
     if field == "family":
         return f"{value} ({task.because})"
-    return f"{value:,}" if isinstance(value, int) else value
+    if field == "tokens_per_day":
+        return f"{value:,.0f} tokens a day"
+    return value.replace("_", " ") if isinstance(value, str) else f"{value:,}"
+
+
+def _flips(node: Node, taken: Branch, value: str | float) -> str:
+    """How far the value is from taking another branch: both numbers for a count, the other answers for a choice."""
+    if isinstance(value, str):
+        return "another answer: " + "; ".join(branch.answer for branch in node.branch if branch is not taken)
+    ways = []
+    if taken.below is not None:
+        ways.append(f"{taken.below - value:,.0f} more (from {taken.below:,})")
+    if taken.at_least:
+        least = 1 if node.field == "labelled_examples" else 0
+        ways.append(f"{value - taken.at_least + least:,.0f} fewer (below {taken.at_least:,})")
+    return " or ".join(ways)
 
 
 def _tiles(node: Node) -> None:
     """ValueError unless the branches of a node cover every value of its field exactly once."""
-    if node.field == "labelled_examples":
+    if node.field in NUMBERS:
         edge = 0
         for branch in sorted(node.branch, key=lambda branch: -1 if branch.at_least is None else branch.at_least):
             if branch.any_of or branch.at_least != edge:

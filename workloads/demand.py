@@ -49,6 +49,14 @@ class TaskType(StrEnum):
     OTHER = "other"
 
 
+class LabelQuality(StrEnum):
+    """How far the labels can be trusted."""
+
+    CHECKED = "checked"
+    NOISY = "noisy"
+    UNKNOWN = "unknown"
+
+
 class KnowledgeChanges(StrEnum):
     """How often the facts behind the answers change."""
 
@@ -96,6 +104,8 @@ class Workload(Fact):
     """The closest task type of the published evidence; absent means the most cautious of the complexity's types."""
     labelled_examples: int = Field(default=0, ge=0, le=1_000_000_000)
     """Examples with a known right answer, from your own traffic."""
+    label_quality: LabelQuality = LabelQuality.UNKNOWN
+    """Whether the labels have been checked by people (checked), come unchecked from a model or a log (noisy), or nobody knows."""
     domain_specific: bool = True
     """Whether those examples come from the same domain as the traffic."""
     knowledge_changes: KnowledgeChanges = KnowledgeChanges.STABLE

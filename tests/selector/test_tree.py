@@ -1,5 +1,7 @@
 """The decision tree: complete, walked with the user's values, the article's own branches reproduced."""
 
+from importlib import resources
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,12 +11,16 @@ from facts.records import validated
 from selector.quality import priors
 from selector.results import Arm
 from selector.tasks import ALWAYS_HARD, CAUTIOUS_TYPE, OPEN_UNLESS_TYPED, TYPES_OF, Family, task_of, unusual_type
-from selector.tree import Tree, load_tree, tree_ids, walk
+from selector.tree import Tree, load_tree, read_tree, tree_ids, walk
 from workloads.demand import Complexity, TaskType, Workload
 
 
 def workload(**given):
     return Workload(**{"requests_per_day": 1000, "input_tokens_mean": 1000, "output_tokens_mean": 200, "complexity": "extraction", **given})
+
+
+def node(tree, node_id):
+    return next(found for found in tree["node"] if found["id"] == node_id)
 
 
 points = st.builds(
@@ -25,6 +31,9 @@ points = st.builds(
     domain_specific=st.booleans(),
     residency=st.sampled_from(["any", "on_prem"]),
     knowledge_changes=st.sampled_from(["stable", "monthly", "daily"]),
+    label_quality=st.sampled_from(["checked", "noisy", "unknown"]),
+    requests_per_day=st.floats(1, 1e9) | st.just(100e6 / 1200),
+    ttft_p95_ms=st.none() | st.just(500.0),
 )
 
 
@@ -43,22 +52,29 @@ def test_every_input_reaches_exactly_one_leaf(point, tree_id):
 @pytest.mark.parametrize(
     ("given", "leaf"),
     [
-        ({"complexity": "extraction", "labelled_examples": 1000}, "tune_small_model"),
+        ({"complexity": "extraction", "labelled_examples": 1000}, "tune_per_token"),
         ({"complexity": "extraction", "labelled_examples": 999}, "few_shot_or_larger"),
         ({"complexity": "classification", "labelled_examples": 999}, "encoder_or_few_shot"),
         ({"complexity": "classification", "labelled_examples": 100}, "encoder_or_few_shot"),
         ({"complexity": "classification", "labelled_examples": 99}, "few_shot_or_larger"),
         ({"complexity": "routing", "labelled_examples": 400}, "encoder_or_few_shot"),
-        ({"complexity": "qa", "task_type": "qa_closed", "labelled_examples": 5000}, "tune_small_model"),
+        ({"complexity": "qa", "task_type": "qa_closed", "labelled_examples": 5000}, "tune_per_token"),
         ({"complexity": "qa", "labelled_examples": 5000}, "larger"),
-        ({"complexity": "code", "task_type": "sql", "labelled_examples": 5000}, "tune_small_model"),
+        ({"complexity": "code", "task_type": "sql", "labelled_examples": 5000}, "tune_per_token"),
         ({"complexity": "code", "labelled_examples": 1_000_000}, "larger"),
         ({"complexity": "reasoning", "labelled_examples": 1_000_000}, "larger"),
         ({"complexity": "reasoning", "task_type": "math", "labelled_examples": 0}, "larger"),
         ({"complexity": "generation", "labelled_examples": 50_000}, "larger"),
-        ({"complexity": "generation", "task_type": "generation", "labelled_examples": 50_000}, "tune_small_model"),
+        ({"complexity": "generation", "task_type": "generation", "labelled_examples": 50_000}, "tune_per_token"),
         ({"complexity": "synthesis", "task_type": "generation", "labelled_examples": 50_000}, "larger"),
         ({"complexity": "extraction", "labelled_examples": 50_000, "domain_specific": False}, "few_shot_or_larger"),
+        ({"complexity": "extraction", "labelled_examples": 50_000, "label_quality": "noisy"}, "clean_labels"),
+        ({"complexity": "extraction", "labelled_examples": 50_000, "label_quality": "checked"}, "tune_per_token"),
+        ({"complexity": "extraction", "labelled_examples": 50_000, "residency": "on_prem"}, "tune_on_own_servers"),
+        ({"complexity": "extraction", "labelled_examples": 50_000, "ttft_p95_ms": 500}, "tune_on_dedicated_servers"),
+        ({"complexity": "extraction", "labelled_examples": 50_000, "requests_per_day": 100e6 / 1200}, "tune_on_dedicated_servers"),
+        ({"complexity": "extraction", "labelled_examples": 50_000, "requests_per_day": 99.9e6 / 1200}, "tune_per_token"),
+        ({"complexity": "reasoning", "residency": "on_prem"}, "larger_on_own_servers"),
     ],
 )
 def test_the_corrected_rule_on_both_sides_of_each_threshold(given, leaf):
@@ -95,8 +111,8 @@ def test_every_departure_from_the_article_is_noted_where_the_trees_part():
     [
         (lambda tree: tree["node"][0]["branch"].pop(), "'generation' is taken by 0 branches"),
         (lambda tree: tree["node"][0]["branch"][0]["any_of"].append("code"), "'code' is taken by 2 branches"),
-        (lambda tree: tree["node"][3]["branch"][1].update({"from": 200}), "begins at 200, 100 is wanted"),
-        (lambda tree: tree["node"][3]["branch"][0].update({"below": 5000}), "no branch takes 5000 and more"),
+        (lambda tree: node(tree, "examples")["branch"][1].update({"from": 200}), "begins at 200, 100 is wanted"),
+        (lambda tree: node(tree, "examples")["branch"][0].update({"below": 5000}), "no branch takes 5000 and more"),
         (lambda tree: tree["node"][1]["branch"][0].update({"to": "nowhere"}), "neither a node nor a leaf"),
         (lambda tree: tree["node"][1]["branch"][0].update({"to": "complexity"}), "in a circle"),
         (lambda tree: tree["leaf"].append({**tree["leaf"][0], "id": "island"}), "'island' is never reached"),
@@ -140,6 +156,25 @@ def test_reasoning_and_synthesis_are_hard_at_any_type():
     for complexity in ALWAYS_HARD:
         for kind in TaskType:
             assert task_of(workload(complexity=complexity, task_type=kind)).family is Family.HARD
+
+
+def test_each_step_says_how_far_the_value_is_from_another_branch():
+    path, _ = walk(load_tree("corrected"), workload(labelled_examples=940))
+    step = next(step for step in path if step.node == "examples")
+    assert step.flips == "60 more (from 1,000) or 841 fewer (below 100)"
+    assert 940 + 60 == 1_000
+    assert 940 - 841 == 99
+    assert all(step.flips for step in path)
+
+
+def test_an_organisations_own_tree_is_read_from_its_file(tmp_path):
+    own = tmp_path / "own.toml"
+    text = (resources.files("selector") / "data" / "trees" / "corrected.toml").read_text()
+    own.write_text(text.replace("from = 1000\n", "from = 2000\n").replace("below = 1000\n", "below = 2000\n"))
+    assert walk(read_tree(own), workload(labelled_examples=1500))[1].id == "few_shot_or_larger"
+    own.write_text(text.replace("below = 1000\n", "below = 900\n"))
+    with pytest.raises(InputError, match="begins at 1000, 900 is wanted"):
+        read_tree(own)
 
 
 def test_leaves_name_arms_that_exist():
