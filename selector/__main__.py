@@ -14,16 +14,14 @@ from rich.table import Table
 from facts.commandline import run
 from facts.errors import InputError
 from facts.settings import settings
-from probes.measurement import Measurement
-from probes.store import list_measurements
 from selector.catalog import load_catalog
 from selector.public import dumps, to_json
 from selector.recommendation import recommend
 from selector.results import OptionResult, Recommendation
 from selector.scenarios import read_scenario
 from selector.sentences import months, percent, usd
-from selector.store import save_decision, save_scenario
-from selector.tree import load_tree
+from selector.store import save_decision, save_scenario, stored_catalog
+from selector.tree import Tree, load_tree, read_tree
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Which model should run where, and what will it cost?")
 
@@ -38,25 +36,47 @@ def decide(
     workload: Annotated[Path, typer.Argument(help="TOML file with the workload, [prices] and [assumptions]")],
     json: Annotated[bool, typer.Option("--json", help="print the decision as JSON")] = False,
     as_of: Annotated[str, typer.Option(help="use the prices of this day, YYYY-MM-DD (default: today)")] = "",
-    tree: Annotated[str, typer.Option(help="decision tree to walk: corrected or seed-2026")] = "corrected",
+    tree: Annotated[str, typer.Option(help="decision tree to walk: corrected, seed-2026, or your own TOML file")] = "corrected",
     accept_doubtful: Annotated[bool, typer.Option(help="use this machine's probe even where it doubts itself")] = False,
     save: Annotated[bool, typer.Option("--save/--no-save", help="keep the scenario and the decision in the database")] = True,
 ) -> None:
     """Decide for one workload: the sentence, the path through the tree, and every option with its bill."""
     now = datetime.now(tz=UTC)
     scenario = read_scenario(workload)
-    measurements: tuple[Measurement, ...] = ()
+    day = _day(as_of, now)
     if save:
         save_scenario(settings(), scenario, created=now)
-        measurements = list_measurements(settings(), kind="llamacpp")
-    catalog = load_catalog(_day(as_of, now), scenario.prices, measurements, accept_doubtful=accept_doubtful, host=platform.node())
-    recommendation = recommend(scenario, catalog, load_tree(tree))
+        catalog = stored_catalog(settings(), day, scenario.prices, accept_doubtful=accept_doubtful, host=platform.node())
+    else:
+        catalog = load_catalog(day, scenario.prices)
+    recommendation = recommend(scenario, catalog, _tree(tree))
     if save:
         save_decision(settings(), recommendation, created=now)
     if json:
         print(dumps(to_json(recommendation)))
     else:
         _show(recommendation)
+
+
+@app.command("tree")
+def check_tree(
+    tree: Annotated[str, typer.Argument(help="corrected, seed-2026, or your own TOML file")] = "corrected",
+) -> None:
+    """Check that a decision tree is complete, and print its questions and where they lead."""
+    found = _tree(tree)
+    console = Console(highlight=False)
+    console.print(f"{found.title} ({found.id} {found.version}): complete, every input reaches exactly one of {len(found.leaf)} ends")
+    for node in found.node:
+        console.print(f"\n{node.id}: {node.question}", style="bold")
+        for branch in node.branch:
+            console.print(f"  {branch.answer} [dim]->[/dim] {branch.to}")
+            if branch.departs_from_article:
+                console.print(f"    [dim]{branch.departs_from_article}[/dim]")
+        console.print(f"  [dim]{node.source}[/dim]")
+
+
+def _tree(name: str) -> Tree:
+    return read_tree(Path(name)) if name.endswith(".toml") else load_tree(name)
 
 
 def _day(text: str, now: datetime) -> date:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
-from pricing.prices import PriceBook, PriceOverrides
+from pricing.prices import PriceBook, PriceOverrides, PriceSnapshot
 from probes.measurement import Measurement
 
 
@@ -32,7 +32,13 @@ def load_catalog(
     *,
     accept_doubtful: bool = False,
     host: str | None = None,
+    snapshot: PriceSnapshot | None = None,
 ) -> Catalog:
-    """The catalogue of a day; no network, no clock. With `host`, only that machine's own measurements are kept."""
+    """The catalogue of a day; no network, no clock. With `host`, only that machine's own measurements are kept.
+
+    `snapshot` is an accepted live price list; it stands over the bundled one and below the user's own prices.
+    """
     kept = tuple(found for found in measurements if host is None or found.environment.host == host)
-    return Catalog(as_of=as_of, prices=PriceBook.load(as_of, overrides), measurements=kept, accept_doubtful=accept_doubtful)
+    return Catalog(
+        as_of=as_of, prices=PriceBook.load(as_of, overrides, snapshot=snapshot), measurements=kept, accept_doubtful=accept_doubtful
+    )

@@ -361,6 +361,7 @@ def _digest(scenario: Scenario, catalog: Catalog, tree: Tree, sources: tuple[Sou
         "scenario": scenario.model_dump(mode="json"),
         "as_of": catalog.as_of.isoformat(),
         "method": METHOD_VERSION,
+        "prices": catalog.prices.identity,
         "tree": [tree.id, tree.version],
         "sources": [str(line) for line in sources],
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import UniqueConstraint
@@ -13,6 +13,10 @@ from sqlmodel import Field, SQLModel, col, select
 
 from facts.errors import InputError
 from facts.settings import Settings
+from pricing.prices import PriceOverrides
+from pricing.store import accepted_prices
+from probes.store import list_measurements
+from selector.catalog import Catalog, load_catalog
 from selector.public import to_json
 from selector.results import Recommendation
 from selector.scenarios import Scenario, scenario_from_toml, scenario_to_toml
@@ -123,6 +127,20 @@ def get_scenario(settings: Settings, scenario_id: str) -> SavedScenario:
         if row is None:
             raise InputError(f"no saved scenario has the id '{scenario_id}'")
         return _scenario(row)
+
+
+def stored_catalog(
+    settings: Settings, as_of: date, overrides: PriceOverrides | None = None, *, accept_doubtful: bool = False, host: str | None = None
+) -> Catalog:
+    """The catalogue of a day with what this installation has kept: the live prices accepted until then, and its measurements."""
+    return load_catalog(
+        as_of,
+        overrides,
+        list_measurements(settings, kind="llamacpp"),
+        accept_doubtful=accept_doubtful,
+        host=host,
+        snapshot=accepted_prices(settings, as_of),
+    )
 
 
 def save_decision(settings: Settings, recommendation: Recommendation, *, created: datetime) -> str:
