@@ -13,8 +13,8 @@ from pathlib import Path
 from capacity.accelerators import Accelerator, Server, find_accelerator
 from capacity.footprint import Footprint, assumed_quantization, footprint, typical_footprint
 from capacity.memory import physical_bytes
-from capacity.models import ModelSpec, find_model
-from capacity.roofline import Layout, engine_id
+from capacity.models import ModelSpec, find_model, quantization
+from capacity.roofline import OLD_BUILDS, Layout, engine_id
 from facts.errors import InputError
 from facts.records import Source
 from facts.units import BYTES_PER_GB, BYTES_PER_GIB
@@ -45,6 +45,8 @@ TIMES = ("ttft_ms", "tpot_ms", "itl_ms", "e2e_ms")
 STATISTICS = ("mean", "p50", "p90", "p95", "p99")
 DEFAULT_PROMPTS = 200
 """Length of an open-loop run where the note does not state it."""
+LAST_OLD_YEAR = 2024
+"""Rows of local engines up to this year ran on builds without captured graphs and fused attention."""
 SUSPECT_PARAMS_RATIO = 2.6
 """A row whose stated parameters differ from the named model's by more than this is another model."""
 
@@ -102,7 +104,7 @@ class Case:
         """The stated split, else tensor parallelism over all devices (pipelines across nodes of an engine that splits layers)."""
         gpus = self.server.gpus
         if self.tensor_parallel is None and self.pipeline_parallel is None:
-            if self.engine == "llama.cpp" and gpus > 1:
+            if self.engine.startswith("llama.cpp") and gpus > 1:
                 return Layout(pipeline_parallel=float(gpus))
             return Layout(tensor_parallel=float(gpus), attention_data_parallel=self.data_parallel)
         pipeline = self.pipeline_parallel or max(1, gpus // (self.tensor_parallel or gpus) if self.tensor_parallel else 1)
@@ -144,6 +146,8 @@ def case_of(row: Mapping[str, str]) -> Case:
     nodes = notes.get("nodes")
     device, device_known, doubts = _device(row)
     engine = engine_id(row.get("engine", ""))
+    if engine == "llama.cpp" and _year(row.get("source_version", "")) <= LAST_OLD_YEAR and device.kind not in {"apple_soc", "cpu"}:
+        engine += OLD_BUILDS
     cost, model_known, more = _cost(row, notes, engine)
     doubts = [*doubts, *more]
     if cost.weights_bytes > (memory := physical_bytes(device, count)) if device.memory_gb is not None else False:
@@ -257,15 +261,19 @@ def _guessed_generation(name: str) -> str | None:
 def _cost(row: Mapping[str, str], notes: Mapping[str, str], engine: str) -> tuple[Footprint, bool, list[str]]:
     params, active = _number(row.get("params_b", "")), _number(row.get("active_params_b", ""))
     file_gib = _number(notes.get("file", ""))
-    return _resolved_cost(row["model"], row["quant"], params, active, file_gib, engine in {"vllm", "sglang", "generic"})
+    return _resolved_cost(
+        row["model"], row["quant"], params, active, file_gib, engine in {"vllm", "sglang", "generic"}, engine.startswith("llama.cpp")
+    )
 
 
 @lru_cache(maxsize=8192)
 def _resolved_cost(
-    name: str, quant: str, params: float | None, active: float | None, file_gib: float | None, wide_cache: bool
+    name: str, quant: str, params: float | None, active: float | None, file_gib: float | None, wide_cache: bool, gguf: bool
 ) -> tuple[Footprint, bool, list[str]]:
     doubts: list[str] = []
     precision, precision_known = assumed_quantization(quant)
+    if gguf and precision.id == "mxfp4":
+        precision = quantization("mxfp4_moe")  # GGUF files of it keep everything but the experts in Q8_0
     if not precision_known and file_gib is None:
         doubts.append(f"precision '{quant}' is not known: taken as {precision.name}")
     kv_bits = 16.0 if wide_cache else None  # these engines keep a 16-bit cache unless told otherwise
@@ -342,6 +350,12 @@ def _parallel(notes: Mapping[str, str], note: str) -> tuple[int | None, int | No
     if attention > 1 or spread > 1:
         tensor = max((tensor or 1) * attention if attention > 1 else (tensor or 1), spread)
     return tensor, pipeline, attention > 1 or "DEP" in stated.upper() or "dep" in note.lower().split()
+
+
+def _year(version: str) -> int:
+    """The first year a version names, or a late one."""
+    found = re.search(r"\b20[12]\d\b", version)
+    return int(found[0]) if found else 9999
 
 
 def _notes(note: str) -> dict[str, str]:

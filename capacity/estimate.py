@@ -176,7 +176,7 @@ def predict(case: Case, efficiency: Efficiency) -> tuple[float, tuple[str, ...]]
 def _is_plain_decode(case: Case) -> bool:
     """Generation alone: no prompt in the test, or a local engine's batched run, or one sequence's rate."""
     if case.metric == "decode_tok_s":
-        return case.mode == "closed" and (case.input_tokens <= 0 or case.concurrency <= 1 or case.engine in {"llama.cpp", "mlx"})
+        return case.mode == "closed" and (case.input_tokens <= 0 or case.concurrency <= 1 or case.engine.startswith(("llama.cpp", "mlx")))
     return case.metric in {"tpot_ms", "itl_ms", "output_tok_s_total"} and case.input_tokens <= 0 and case.mode == "closed"
 
 

@@ -21,6 +21,8 @@ FP4_GENERATIONS = frozenset({"blackwell"})
 """Generations whose 4-bit peak is twice the 8-bit one."""
 TYPICAL_FLOPS_PER_BYTE = {"hbm": 250.0, "gddr": 130.0, "lpddr": 35.0, "ddr": 8.0}
 """16-bit operations per byte of bandwidth, for a device whose peak is not stated."""
+OLD_BUILDS = "-2024"
+"""Suffix of an engine's name for builds of 2024 and before, whose published rows are told apart from today's."""
 PACKED_BITS = 7.5
 """Weights with fewer bits are unpacked before they are multiplied."""
 REFERENCE_FLOPS = 1e14
@@ -294,8 +296,10 @@ def efficiencies() -> tuple[Efficiency, ...]:
 
 def efficiency_for(engine: str, device: Accelerator) -> Efficiency:
     """The parameters of an engine on a device's kind of memory; an unknown engine gets the generic ones."""
-    name, kind = engine_id(engine), memory_class(device)
+    name, kind = engine if engine.endswith(OLD_BUILDS) else engine_id(engine), memory_class(device)
     by_key = {(entry.engine, entry.memory_kind): entry for entry in efficiencies()}
+    if (name, kind) not in by_key:
+        name = name.removesuffix(OLD_BUILDS)  # only CUDA builds are told apart by age
     for key in ((name, kind), (name, "hbm"), (name, "lpddr"), ("generic", kind), ("generic", "gddr")):
         if key in by_key:
             return by_key[key]
