@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from math import log
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,15 +12,16 @@ from numpy.typing import NDArray
 from capacity.accelerators import Server, accelerator
 from capacity.models import ModelSpec, model
 from capacity.plan import CapacityPlan, plan_capacity, replicas_needed
-from capacity.roofline import Efficiency
-from capacity.throughput import ServingCurve, serving_curve
+from capacity.roofline import Efficiency, memory_class
+from capacity.throughput import ServingCurve, Throughput, serving_curve
 from facts.errors import InputError
 from facts.records import Basis
-from facts.units import SECONDS_PER_DAY
-from pricing.costs import CostLine, MonthlyCosts, upfront_line
-from pricing.finetune import FinetuneCosts, finetune_costs, managed_tuning, own_training_usd_per_mtok
+from facts.units import SECONDS_PER_DAY, TOKENS_PER_MTOK
+from pricing.assumptions import Assumptions
+from pricing.costs import Amount, CostLine, MonthlyCosts, upfront_line
+from pricing.finetune import FinetuneCosts, finetune_costs, managed_tuning, training_gpu_hours
 from pricing.prices import ApiPrice, RentalPrice, ServerPrice, is_provider
-from pricing.tco import GoLive, api_costs, local_costs, owned_costs, rented_costs
+from pricing.tco import NOTHING_BESIDE, GoLive, RunningCosts, api_costs, local_costs, owned_costs, rented_costs
 from selector.catalog import Catalog
 from selector.gates import Candidate, refusal, screen
 from selector.local import LocalMachine, local_curve, why_no_machine
@@ -28,11 +30,98 @@ from selector.quality import Kind, quality_of
 from selector.results import Arm, Placement, Plan, QualityPrior, Verdict
 from selector.scenarios import Scenario
 from selector.tasks import Task
-from workloads.demand import Residency
+from workloads.demand import Residency, TokenVolume, Workload
 from workloads.requirements import Requirements
 
+Z80 = 1.2815515655446004
+"""Half an 80 % interval in standard errors."""
 ENCODER_ANSWER_TOKENS = 1.0
 """A classifier answers with one label, whatever a generative model would write."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Supply:
+    """One way to buy an option, looked up once: prices, and what one replica carries. `costs_of` makes it a bill.
+
+    option: what is bought
+    months_to_live: months in which the baseline still serves, before any delay
+    provider: who is paid, or ""
+    price: of tokens, or None
+    rental, server: of servers, or None
+    low, high: the cheapest and the dearest comparable offer over the price taken
+    device_id, server_title: the server, or ""
+    one_machine: there is one and no more of it
+    gpus: of one replica
+    power_kw: of one GPU of an owned server, or of this machine
+    plan, curve: one replica's capacity and what it was read from, or None where tokens are bought
+    speed_group: engine and memory kind, whose speed is off together
+    speed_low, speed_high: 80 % interval of the speed as a factor of the estimate
+    measured: id of the measurement behind the speed, or ""
+    training_usd_per_mtok: managed training, 0 for an option that is not tuned
+    training_gpu_hours_per_mtok: where it is trained on its own kind of server, else None
+    tokens_per_example: input and output of one training example
+    notes: what a reader should know
+    """
+
+    option: Option
+    months_to_live: int
+    provider: str = ""
+    price: ApiPrice | None = None
+    rental: RentalPrice | None = None
+    server: ServerPrice | None = None
+    low: float = 1.0
+    high: float = 1.0
+    device_id: str = ""
+    server_title: str = ""
+    one_machine: bool = False
+    gpus: int = 1
+    power_kw: float = 0.0
+    plan: CapacityPlan | None = None
+    curve: ServingCurve | None = None
+    speed_group: str = ""
+    speed_low: float = 1.0
+    speed_high: float = 1.0
+    measured: str = ""
+    training_usd_per_mtok: float = 0.0
+    training_gpu_hours_per_mtok: float | None = None
+    tokens_per_example: float = 0.0
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Numbers:
+    """Every number of a bill that may be off: a scalar, or an array over rows, (rows, 1), or over rows and months, (rows, months).
+
+    workload: what is asked; its own volume and peak are read only through the fields below
+    assumptions: each of its numbers may be an array (rows, 1): the record's methods are arithmetic that broadcasts
+    volume: tokens of each month
+    peak_requests_per_s: of each month
+    baseline_usd: the baseline's total of each month, paid as double running
+    api_price: path of API and host prices over today's
+    rent: path of rents over today's
+    baseline_price: today's model's own price over the one looked up
+    host_place: whose price a managed model is bought at: -1 the cheapest host's, 0 the one taken, 1 the dearest's
+    landlord_place: the same of rents
+    server_price: price of owned servers over the estimate
+    implementation: one-off work over the assumed
+    delay_months: of every option but the baseline
+    speed_errors: of each speed group in standard errors, 0 for the estimate
+    """
+
+    workload: Workload
+    assumptions: Assumptions
+    volume: TokenVolume
+    peak_requests_per_s: NDArray[np.float64]
+    baseline_usd: Amount
+    api_price: NDArray[np.float64]
+    rent: NDArray[np.float64]
+    baseline_price: Amount = 1.0
+    host_place: Amount = 0.0
+    landlord_place: Amount = 0.0
+    server_price: Amount = 1.0
+    implementation: Amount = 1.0
+    delay_months: Amount = 0.0
+    speed_errors: tuple[tuple[str, Amount], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +156,7 @@ class Evaluation:
     quality: chance of being good enough
     verdicts: of every gate
     bill: how it is bought, or None where nothing could be priced
+    supplies: every way to buy it; the bill is the cheapest one's
     refused_because: the first refusal, or None
     live_after_months: months in which the baseline still serves
     """
@@ -75,6 +165,7 @@ class Evaluation:
     quality: QualityPrior
     verdicts: tuple[Verdict, ...]
     bill: Bill | None
+    supplies: tuple[Supply, ...] = ()
     refused_because: str | None
     live_after_months: int
 
@@ -108,11 +199,12 @@ def evaluate(option: Option, asked: Asked) -> Evaluation:
     """Gates, servers, bill: everything about an option that does not need the others."""
     workload = asked.scenario.workload
     quality = quality_of(option.kind, workload, asked.task)
-    months_to_live = _months_to_live(option, asked)
     bill: Bill | None = None
+    supplies: tuple[Supply, ...] = ()
     missing: str | None = None
     try:
-        bill = _bill(option, asked, months_to_live)
+        supplies = supplies_of(option, asked)
+        bill = _bill(supplies, asked)
     except InputError as error:
         missing = str(error)
     verdicts = screen(
@@ -128,30 +220,253 @@ def evaluate(option: Option, asked: Asked) -> Evaluation:
     )
     refused = refusal(verdicts) or (bill and bill.refused_because) or (missing and f"{_missing_gate(option)}: {missing}")
     return Evaluation(
-        option=option, quality=quality, verdicts=verdicts, bill=bill, refused_because=refused, live_after_months=months_to_live
+        option=option,
+        quality=quality,
+        verdicts=verdicts,
+        bill=bill,
+        supplies=supplies if bill else (),
+        refused_because=refused,
+        live_after_months=_months_to_live(option, asked),
     )
 
 
-def _bill(option: Option, asked: Asked, months_to_live: int) -> Bill:
+def _bill(supplies: tuple[Supply, ...], asked: Asked) -> Bill:
+    """The bill of the cheapest supply."""
+    numbers = numbers_of(asked)
+    supply = min(supplies, key=lambda supply: float(differing_usd(supply, numbers)))
+    plan = None if supply.plan is None else _plan(supply, asked, numbers)
+    refused = None
+    if supply.one_machine and plan is not None and plan.replicas > 1:
+        refused = f"capacity: the peak needs {plan.replicas:,} machines like this one, and there is one"
+    return Bill(
+        costs=costs_of(supply, numbers),
+        provider=supply.provider,
+        plan=plan,
+        price=supply.price,
+        rental=supply.rental,
+        server=supply.server,
+        training=_training(supply, numbers),
+        refused_because=refused,
+        notes=supply.notes,
+    )
+
+
+# ---- the bill as a function of numbers ----
+
+
+def numbers_of(asked: Asked) -> Numbers:
+    """The numbers of the decision itself: every one as it was looked up or entered."""
+    assumed, requirements = asked.scenario.assumptions, asked.requirements
+    return Numbers(
+        workload=asked.scenario.workload,
+        assumptions=assumed,
+        volume=requirements.volume,
+        peak_requests_per_s=np.array([load.requests_per_s for load in requirements.peak_loads]),
+        baseline_usd=asked.baseline_usd,
+        api_price=assumed.api_price_path(requirements.horizon_months),
+        rent=assumed.rent_path(requirements.horizon_months),
+    )
+
+
+def costs_of(supply: Supply, numbers: Numbers) -> MonthlyCosts:
+    """The whole bill of one supply: its servers, and everything beside them; or its tokens."""
+    if supply.price is not None:
+        return _token_costs(supply, supply.price, numbers)
+    return server_costs(supply, numbers) + costs_beside(supply, numbers)
+
+
+def differing_usd(supply: Supply, numbers: Numbers) -> NDArray[np.float64]:
+    """What differs between the supplies of one option, over the horizon, shape (...): servers, and training where it is done on them."""
+    if supply.price is not None:
+        return costs_of(supply, numbers).total_usd
+    usd = server_costs(supply, numbers).total_usd
+    if supply.training_gpu_hours_per_mtok is None:
+        return usd
+    return np.asarray(usd + costs_beside(supply, numbers).total_usd)
+
+
+def server_costs(supply: Supply, numbers: Numbers) -> MonthlyCosts:
+    """The servers of a supply and their energy, nothing beside them."""
+    return _on_servers(supply, numbers, replicas_of(supply, numbers), NOTHING_BESIDE, (), 0.0, 0.0)
+
+
+def costs_beside(supply: Supply, numbers: Numbers) -> MonthlyCosts:
+    """Everything of a server supply but its servers: people, infrastructure, work, training, double running."""
+    training = _training(supply, numbers)
+    running = numbers.assumptions.running(supply.option.placement.value)
+    retraining = training.retraining_usd_per_month if training else 0.0
+    nothing = np.zeros(np.shape(numbers.volume.requests)[-1])
+    return _on_servers(supply, numbers, nothing, running, _upfront(supply, numbers, training), retraining, numbers.baseline_usd)
+
+
+def replicas_of(supply: Supply, numbers: Numbers) -> NDArray[np.float64]:
+    """Whole replicas of each month, (..., months): the peak over one replica's capacity, rounded up, plus spares."""
+    assert supply.plan is not None
+    one = supply.plan.capacity_requests_per_s * _speed_factor(supply, numbers)
+    return np.asarray(replicas_needed(numbers.peak_requests_per_s, one) + supply.plan.spare_replicas)
+
+
+def carries(supply: Supply, numbers: Numbers) -> NDArray[np.bool_]:
+    """Whether the supply can carry the load at all, shape (...): servers are added as needed, of this machine there is one."""
+    if not supply.one_machine:
+        return np.asarray(True)
+    return np.asarray(replicas_of(supply, numbers).max(axis=-1) <= 1.0)
+
+
+def live_after(supply: Supply, numbers: Numbers) -> NDArray[np.float64]:
+    """Months in which the baseline still serves, (..., 1) or (): as assumed and delayed, never outside the horizon."""
+    if supply.option.baseline:
+        return np.asarray(0.0)
+    months = np.shape(numbers.volume.requests)[-1]
+    return np.asarray(np.clip(supply.months_to_live + np.asarray(numbers.delay_months), 0, months))
+
+
+def spent_if_it_fails_usd(costs: MonthlyCosts) -> NDArray[np.float64]:
+    """What is gone when an option fails its test: everything upfront but what the test comes before, servers and implementation."""
+    lines = [line.usd for line in costs.upfront_lines if line.name not in ("servers", "implementation")]
+    return np.asarray(sum(lines, np.float64(0.0)), dtype=np.float64)
+
+
+def _token_costs(supply: Supply, price: ApiPrice, numbers: Numbers) -> MonthlyCosts:
+    option, assumed = supply.option, numbers.assumptions
+    training = _training(supply, numbers)
+    at_host = _between(numbers.host_place, supply.low, supply.high)
+    return api_costs(
+        numbers.volume,
+        price,
+        running=assumed.running(option.placement.value, baseline=option.baseline),
+        upfront=_upfront(supply, numbers, training),
+        go_live=GoLive(months_to_live=live_after(supply, numbers), baseline_usd=numbers.baseline_usd),
+        retraining_usd_per_month=training.retraining_usd_per_month if training else 0.0,
+        output_multiplier=assumed.output_multiplier,
+        retry_share=assumed.retry_share,
+        cache_write_share=assumed.cache_write_share,
+        price_factor=numbers.api_price * (numbers.baseline_price if option.baseline else at_host),
+    )
+
+
+def _on_servers(
+    supply: Supply,
+    numbers: Numbers,
+    replicas: NDArray[np.float64],
+    running: RunningCosts,
+    upfront: tuple[CostLine, ...],
+    retraining_usd_per_month: Amount,
+    baseline_usd: Amount,
+) -> MonthlyCosts:
+    months, owning = np.shape(numbers.volume.requests)[-1], numbers.assumptions.owning()
+    go_live = GoLive(months_to_live=live_after(supply, numbers), baseline_usd=baseline_usd)
+    if supply.rental is not None:
+        return rented_costs(
+            months=months,
+            replicas=replicas,
+            gpus_per_replica=supply.gpus,
+            usd_per_gpu_hour=_rent_usd_per_gpu_hour(supply.rental, supply, numbers) * numbers.rent,
+            instance_gpus=max(supply.rental.gpus, 1),
+            running=running,
+            upfront=upfront,
+            go_live=go_live,
+            retraining_usd_per_month=retraining_usd_per_month,
+        )
+    if supply.server is not None:
+        return owned_costs(
+            months=months,
+            replicas=replicas,
+            gpus_per_replica=supply.gpus,
+            capex_usd_per_gpu=supply.server.capex_usd_per_gpu * np.asarray(numbers.server_price),
+            power_kw_per_gpu=supply.power_kw,
+            owning=owning,
+            running=running,
+            upfront=upfront,
+            go_live=go_live,
+            retraining_usd_per_month=retraining_usd_per_month,
+        )
+    return local_costs(
+        months=months,
+        machines=replicas,
+        power_kw_per_machine=supply.power_kw,
+        owning=owning,
+        running=running,
+        upfront=upfront,
+        go_live=go_live,
+        retraining_usd_per_month=retraining_usd_per_month,
+    )
+
+
+def _training(supply: Supply, numbers: Numbers) -> FinetuneCosts | None:
+    """What tuning costs, None for an option that is not tuned."""
+    if not supply.option.tuned:
+        return None
+    usd_per_mtok: Amount = supply.training_usd_per_mtok
+    if supply.training_gpu_hours_per_mtok is not None:
+        usd_per_mtok = np.asarray(supply.training_gpu_hours_per_mtok * _training_usd_per_gpu_hour(supply, numbers))
+    return finetune_costs(
+        numbers.assumptions,
+        complexity=numbers.workload.complexity,
+        labelled_examples=numbers.workload.labelled_examples,
+        tokens_per_example=supply.tokens_per_example,
+        run_usd_per_mtok=usd_per_mtok,  # type: ignore[arg-type]  # plain arithmetic inside, it broadcasts
+    )
+
+
+def _training_usd_per_gpu_hour(supply: Supply, numbers: Numbers) -> Amount:
+    """An hour of the option's own kind of GPU: its rent, or the energy of a server that is there anyway."""
+    if supply.rental is not None:
+        return _rent_usd_per_gpu_hour(supply.rental, supply, numbers)
+    return supply.power_kw * numbers.assumptions.pue * numbers.assumptions.electricity_usd_per_kwh
+
+
+def _rent_usd_per_gpu_hour(rental: RentalPrice, supply: Supply, numbers: Numbers) -> Amount:
+    return rental.usd_per_gpu_hour * _between(numbers.landlord_place, supply.low, supply.high)
+
+
+def _upfront(supply: Supply, numbers: Numbers, training: FinetuneCosts | None) -> tuple[CostLine, ...]:
+    """Implementation and a test for every option but the baseline; labels, runs and engineering for a tuned one."""
+    option, assumed = supply.option, numbers.assumptions
+    if option.baseline:
+        return ()
+    lines = [upfront_line("implementation", assumed.implementation(option.placement.value) * np.asarray(numbers.implementation))]
+    if training is None:
+        lines.append(upfront_line("evaluation", assumed.evaluation(numbers.workload.complexity)))
+    else:
+        lines.extend(training.upfront_lines)
+    return tuple(lines)
+
+
+def _between(place: Amount, low: float, high: float) -> NDArray[np.float64]:
+    """A factor by its place in a range: 1 at 0, `low` at -1, `high` at 1, straight lines between."""
+    at = np.asarray(place, dtype=np.float64)
+    return np.asarray(1.0 + at * np.where(at < 0.0, 1.0 - low, high - 1.0))
+
+
+def _speed_factor(supply: Supply, numbers: Numbers) -> NDArray[np.float64]:
+    """Speed over its estimate: the group's standard error in the supply's own 80 % interval, log-normal on either side."""
+    errors = np.asarray(next((error for group, error in numbers.speed_errors if group == supply.speed_group), 0.0), dtype=np.float64)
+    low, high = log(supply.speed_low) / -Z80, log(supply.speed_high) / Z80
+    return np.asarray(np.exp(errors * np.where(errors < 0.0, low, high)))
+
+
+# ---- supplies: tokens bought ----
+
+
+def supplies_of(option: Option, asked: Asked) -> tuple[Supply, ...]:
+    """Every way to buy an option; an InputError says why there is none."""
     if option.placement is Placement.API:
-        return _api_bill(option, asked, months_to_live)
+        return (_api_supply(option, asked),)
     if option.placement is Placement.MANAGED:
-        return _managed_bill(option, asked, months_to_live)
+        return (_managed_supply(option, asked),)
     if option.placement is Placement.LOCAL:
-        return _local_bill(option, asked, months_to_live)
-    return _server_bill(option, asked, months_to_live)
+        return (_local_supply(option, asked),)
+    return _server_supplies(option, asked)
 
 
-# ---- tokens bought ----
-
-
-def _api_bill(option: Option, asked: Asked, months_to_live: int) -> Bill:
+def _api_supply(option: Option, asked: Asked) -> Supply:
     book, tokens = asked.catalog.prices, asked.scenario.workload.input_tokens
     price = book.baseline_price(option.api, input_tokens=tokens) if option.baseline else book.api_price(option.api, input_tokens=tokens)
-    return _token_bill(option, asked, months_to_live, price)
+    return _token_supply(option, asked, price)
 
 
-def _managed_bill(option: Option, asked: Asked, months_to_live: int) -> Bill:
+def _managed_supply(option: Option, asked: Asked) -> Supply:
     """Hosted open weights at the median host of those that are named and, with a region, cleared."""
     offers = asked.catalog.prices.hosts(option.hosted_as, asked.scenario.workload.input_tokens)
     if option.hosts:
@@ -163,115 +478,104 @@ def _managed_bill(option: Option, asked: Asked, months_to_live: int) -> Bill:
     share = asked.requirements.volume.output_tokens.sum() / asked.requirements.volume.total_tokens.sum()
     ranked = sorted(allowed, key=lambda price: (price.usd_per_mtok(1.0 - float(share)), price.provider))
     price = ranked[(len(ranked) - 1) // 2]
-    low, high = (offer.usd_per_mtok(1.0 - float(share)) for offer in (ranked[0], ranked[-1]))
+    low, middle, high = (offer.usd_per_mtok(1.0 - float(share)) for offer in (ranked[0], price, ranked[-1]))
     note = (
         f"{price.provider} is the median of {len(ranked)} hosts: {ranked[0].provider} "
         f"{low:.2f} to {ranked[-1].provider} {high:.2f} USD per Mtok at your mix"
     )
-    bill = _token_bill(option, asked, months_to_live, price)
-    return replace(bill, notes=(note, *bill.notes))
+    supply = _token_supply(option, asked, price)
+    return replace(supply, low=low / middle, high=high / middle, notes=(note, *supply.notes))
 
 
-def _token_bill(option: Option, asked: Asked, months_to_live: int, price: ApiPrice) -> Bill:
-    assumed = asked.scenario.assumptions
-    training = _training(option, asked)
-    costs = api_costs(
-        asked.requirements.volume,
-        price,
-        running=assumed.running(option.placement.value, baseline=option.baseline),
-        upfront=_upfront(option, asked, training),
-        go_live=_go_live(asked, months_to_live),
-        retraining_usd_per_month=training.retraining_usd_per_month if training else 0.0,
-        output_multiplier=assumed.output_multiplier,
-        retry_share=assumed.retry_share,
-        cache_write_share=assumed.cache_write_share,
-        price_factor=_path(assumed.api_price_change_share_per_year, asked.requirements.horizon_months),
+def _token_supply(option: Option, asked: Asked, price: ApiPrice) -> Supply:
+    return Supply(
+        option=option,
+        months_to_live=_months_to_live(option, asked),
+        provider=price.provider,
+        price=price,
+        training_usd_per_mtok=_managed_usd_per_mtok(option, asked) if option.tuned else 0.0,
+        tokens_per_example=asked.scenario.workload.input_tokens + _answer_tokens(option, asked),
+        notes=(price.time_rule,) if price.time_rule else (),
     )
-    notes = (price.time_rule,) if price.time_rule else ()
-    return Bill(costs=costs, provider=price.provider, price=price, training=training, notes=notes)
 
 
-# ---- servers ----
+# ---- supplies: servers ----
 
 
-def _server_bill(option: Option, asked: Asked, months_to_live: int) -> Bill:
-    """The cheapest of the option's servers that carry the load; if none does, the last reason."""
-    bills: list[Bill] = []
+def _server_supplies(option: Option, asked: Asked) -> tuple[Supply, ...]:
+    """The option's servers that carry the load, of allowed providers where there are any; if none does, the last reason."""
+    supplies: list[Supply] = []
     reasons: list[str] = []
     for device_id, gpus in option.servers:
         try:
-            bills.append(_on_server(option, asked, months_to_live, device_id, gpus))
+            supplies.append(_server_supply(option, asked, device_id, gpus))
         except InputError as error:
             reasons.append(str(error))
-    if not bills:
+    if not supplies:
         raise InputError("; ".join(dict.fromkeys(reasons)))
-    allowed = [bill for bill in bills if _may_pay(bill.provider, asked)] or bills
-    return min(allowed, key=lambda bill: float(bill.costs.total_usd))
+    return tuple(supply for supply in supplies if _may_pay(supply.provider, asked)) or tuple(supplies)
 
 
-def _on_server(option: Option, asked: Asked, months_to_live: int, device_id: str, gpus: int) -> Bill:
+def _server_supply(option: Option, asked: Asked, device_id: str, gpus: int) -> Supply:
     rental: RentalPrice | None = None
     owned: ServerPrice | None = None
-    book = asked.catalog.prices
+    low, high = 1.0, 1.0
     if option.placement is Placement.RENTED:
-        rental = book.rental(device_id, providers=_cleared(asked), gpus_per_replica=gpus) or book.rental(device_id, gpus_per_replica=gpus)
-        if rental is None:
-            raise InputError(f"no on-demand rent of {device_id} is known on {asked.catalog.as_of}")
+        rental, low, high = _rental(asked, device_id, gpus)
     else:
-        owned = _owned(book.server(device_id), device_id, asked)
-    replicas, plan = _servers(option, asked, months_to_live, device_id, gpus)
-    training = _training(option, asked, _training_usd_per_mtok(option, asked, device_id, rental, owned))
-    assumed, months = asked.scenario.assumptions, asked.requirements.horizon_months
-    running, upfront = assumed.running(option.placement.value), _upfront(option, asked, training)
-    go_live, retraining = _go_live(asked, months_to_live), training.retraining_usd_per_month if training else 0.0
-    if rental is not None:
-        path = _path(assumed.rent_change_share_per_year, months)
-        costs = rented_costs(
-            months=months,
-            replicas=replicas,
-            gpus_per_replica=gpus,
-            usd_per_gpu_hour=rental.usd_per_gpu_hour * path,
-            instance_gpus=max(rental.gpus, 1),
-            running=running,
-            upfront=upfront,
-            go_live=go_live,
-            retraining_usd_per_month=retraining,
-        )
-        return Bill(costs=costs, provider=rental.provider, plan=plan, rental=rental, training=training)
-    assert owned is not None
-    costs = owned_costs(
-        months=months,
-        replicas=replicas,
-        gpus_per_replica=gpus,
-        capex_usd_per_gpu=owned.capex_usd_per_gpu,
-        power_kw_per_gpu=owned.power_kw_per_gpu,
-        owning=assumed.owning(),
-        running=running,
-        upfront=upfront,
-        go_live=go_live,
-        retraining_usd_per_month=retraining,
-    )
-    return Bill(costs=costs, plan=plan, server=owned, training=training)
-
-
-def _servers(option: Option, asked: Asked, months_to_live: int, device_id: str, gpus: int) -> tuple[NDArray[np.float64], Plan]:
-    """Replicas of each month at its peak, spares included, and the plan of the busiest month."""
+        owned = _owned(asked.catalog.prices.server(device_id), device_id, asked)
     device = accelerator(device_id)
-    spec, answer = _served(option), _answer_tokens(option, asked)
-    curve = _curve(spec.id, option.quantization, device_id, gpus, option.engine, asked.scenario.workload.input_tokens, answer)
-    plan = _planned(curve, asked, gpus, answer)
-    count = f"{gpus} x " if gpus > 1 else ""
-    return _replicas(plan, asked), _plan(plan, curve, asked, months_to_live, f"{count}{device.name}", device_id)
+    answer = _answer_tokens(option, asked)
+    curve = _curve(option.model, option.quantization, device_id, gpus, option.engine, asked.scenario.workload.input_tokens, answer)
+    plan = _planned(curve, asked, gpus, answer, spare_replicas=asked.scenario.assumptions.spare_replicas)
+    hours = _training_gpu_hours_per_mtok(option, asked, device_id, rental, owned)
+    point = _operating_point(plan, curve)
+    return Supply(
+        option=option,
+        months_to_live=_months_to_live(option, asked),
+        provider=rental.provider if rental is not None else "",
+        rental=rental,
+        server=owned,
+        low=low,
+        high=high,
+        device_id=device_id,
+        server_title=f"{gpus} x {device.name}" if gpus > 1 else device.name,
+        gpus=gpus,
+        power_kw=owned.power_kw_per_gpu if owned is not None else 0.0,
+        plan=plan,
+        curve=curve,
+        speed_group=f"{curve.engine}.{memory_class(device)}",
+        speed_low=point.low80 / point.output_tokens_per_s,
+        speed_high=point.high80 / point.output_tokens_per_s,
+        training_usd_per_mtok=_managed_usd_per_mtok(option, asked) if option.tuned and hours is None else 0.0,
+        training_gpu_hours_per_mtok=hours,
+        tokens_per_example=asked.scenario.workload.input_tokens + answer,
+    )
 
 
-def _planned(curve: ServingCurve, asked: Asked, gpus: int, answer_tokens: float) -> CapacityPlan:
-    assumed = asked.scenario.assumptions
+def _rental(asked: Asked, device_id: str, gpus: int) -> tuple[RentalPrice, float, float]:
+    """The rent of a device, and the cheapest and dearest of the same offers over it; the user's own rent has no range."""
+    book = asked.catalog.prices
+    providers = _cleared(asked)
+    rental = book.rental(device_id, providers=providers, gpus_per_replica=gpus)
+    if rental is None:
+        providers = None
+        rental = book.rental(device_id, gpus_per_replica=gpus)
+    if rental is None:
+        raise InputError(f"no on-demand rent of {device_id} is known on {asked.catalog.as_of}")
+    offers = book.rental_offers(device_id, providers=providers, gpus_per_replica=gpus)
+    if rental.hidden or not offers:
+        return rental, 1.0, 1.0
+    return rental, offers[0].usd_per_gpu_hour / rental.usd_per_gpu_hour, offers[-1].usd_per_gpu_hour / rental.usd_per_gpu_hour
+
+
+def _planned(curve: ServingCurve, asked: Asked, gpus: int, answer_tokens: float, *, spare_replicas: int) -> CapacityPlan:
     plan = plan_capacity(
         replace(asked.requirements.peak_load, output_tokens=answer_tokens),
         asked.requirements.service_level,
         curve,
-        utilization_ceiling_share=assumed.utilization_ceiling_share,
-        spare_replicas=assumed.spare_replicas,
+        utilization_ceiling_share=asked.scenario.assumptions.utilization_ceiling_share,
+        spare_replicas=spare_replicas,
         gpus_per_replica=gpus,
     )
     if plan.refused_because:
@@ -279,29 +583,24 @@ def _planned(curve: ServingCurve, asked: Asked, gpus: int, answer_tokens: float)
     return plan
 
 
-def _replicas(plan: CapacityPlan, asked: Asked) -> NDArray[np.float64]:
-    """Whole replicas of each month: the peak over one replica's capacity, rounded up, plus spares."""
-    return np.array(
-        [
-            replicas_needed(load.requests_per_s, plan.capacity_requests_per_s) + plan.spare_replicas
-            for load in asked.requirements.peak_loads
-        ],
-        dtype=np.float64,
-    )
+def _operating_point(plan: CapacityPlan, curve: ServingCurve) -> Throughput:
+    return next(point for point in curve.points if point.concurrency == plan.concurrency)
 
 
-def _plan(
-    plan: CapacityPlan, curve: ServingCurve, asked: Asked, months_to_live: int, server: str, device_id: str, measured: str = ""
-) -> Plan:
+def _plan(supply: Supply, asked: Asked, numbers: Numbers) -> Plan:
+    """The servers of a supply in the decision itself, in the busiest month."""
+    plan, curve = supply.plan, supply.curve
+    assert plan is not None
+    assert curve is not None
     workload = asked.scenario.workload
     # What one replica carries in a month of this workload: its capacity holds at the peak, the mean is below it by peak_to_mean.
     request_tokens = workload.input_tokens + workload.output_tokens
     replica_tokens = plan.capacity_requests_per_s / workload.peak_to_mean * SECONDS_PER_DAY * 365.0 / 12.0 * request_tokens
-    replicas = _replicas(plan, asked)
-    first = min(months_to_live, asked.requirements.horizon_months - 1)
+    replicas = replicas_of(supply, numbers)
+    first = min(supply.months_to_live, asked.requirements.horizon_months - 1)
     load = asked.requirements.volume.total_tokens[first]
     working = float(replicas.max()) - plan.spare_replicas
-    point = next(point for point in curve.points if point.concurrency == plan.concurrency)
+    point = _operating_point(plan, curve)
     return Plan(
         replicas=int(replicas.max()),
         spare_replicas=plan.spare_replicas,
@@ -310,73 +609,51 @@ def _plan(
             load / (replicas[first] * replica_tokens * workload.peak_to_mean / asked.scenario.assumptions.utilization_ceiling_share)
         ),
         basis=plan.basis,
-        server=server,
-        device_id=device_id,
+        server=supply.server_title,
+        device_id=supply.device_id,
         capacity_tokens_per_month=working * replica_tokens,
         replica_tokens_per_month=replica_tokens,
         output_tokens_per_s=point.output_tokens_per_s,
         concurrency=point.concurrency,
         ttft_ms=point.ttft_ms,
         tpot_ms=point.tpot_ms,
-        speed_low=point.low80 / point.output_tokens_per_s,
-        speed_high=point.high80 / point.output_tokens_per_s,
-        measured=measured,
+        speed_low=supply.speed_low,
+        speed_high=supply.speed_high,
+        measured=supply.measured,
     )
 
 
-# ---- this machine ----
+# ---- supplies: this machine ----
 
 
-def _local_bill(option: Option, asked: Asked, months_to_live: int) -> Bill:
-    """The probed machine itself: one machine, no spare, refused when the peak needs more than one."""
+def _local_supply(option: Option, asked: Asked) -> Supply:
+    """The probed machine itself: one machine, no spare."""
     machine = asked.machine
     if machine is None:
         raise InputError(why_no_machine(asked.catalog))
-    assumed = asked.scenario.assumptions
-    curve = local_curve(machine, _served(option), option.quantization, asked.requirements.peak_load)
-    plan = plan_capacity(
-        asked.requirements.peak_load,
-        asked.requirements.service_level,
-        curve,
-        utilization_ceiling_share=assumed.utilization_ceiling_share,
-        spare_replicas=0,
-        gpus_per_replica=1,
+    load = asked.requirements.peak_load
+    curve = local_curve(machine, _served(option), option.quantization, load)
+    plan = _planned(curve, asked, 1, load.output_tokens, spare_replicas=0)
+    point = _operating_point(plan, curve)
+    return Supply(
+        option=option,
+        months_to_live=_months_to_live(option, asked),
+        server_title=machine.title,
+        one_machine=True,
+        power_kw=machine.power_kw,
+        plan=plan,
+        curve=curve,
+        speed_group=f"{curve.engine}.this_machine",
+        speed_low=point.low80 / point.output_tokens_per_s,
+        speed_high=point.high80 / point.output_tokens_per_s,
+        measured=machine.measurement_id,
+        training_usd_per_mtok=_managed_usd_per_mtok(option, asked) if option.tuned else 0.0,
+        tokens_per_example=asked.scenario.workload.input_tokens + _answer_tokens(option, asked),
+        notes=machine.notes,
     )
-    if plan.refused_because:
-        raise InputError(plan.refused_because)
-    replicas = _replicas(plan, asked)
-    training = _training(option, asked)
-    costs = local_costs(
-        months=asked.requirements.horizon_months,
-        machines=replicas,
-        power_kw_per_machine=machine.power_kw,
-        owning=assumed.owning(),
-        running=assumed.running(option.placement.value),
-        upfront=_upfront(option, asked, training),
-        go_live=_go_live(asked, months_to_live),
-        retraining_usd_per_month=training.retraining_usd_per_month if training else 0.0,
-    )
-    shown = _plan(plan, curve, asked, months_to_live, machine.title, "", machine.measurement_id)
-    needed = int(replicas.max())
-    refused = None if needed <= 1 else f"capacity: the peak needs {needed:,} machines like this one, and there is one"
-    return Bill(costs=costs, plan=shown, training=training, refused_because=refused, notes=machine.notes)
 
 
 # ---- below: small parts ----
-
-
-def _training(option: Option, asked: Asked, run_usd_per_mtok: float | None = None) -> FinetuneCosts | None:
-    """What tuning costs, None for an option that is not tuned."""
-    if not option.tuned:
-        return None
-    workload = asked.scenario.workload
-    return finetune_costs(
-        asked.scenario.assumptions,
-        complexity=workload.complexity,
-        labelled_examples=workload.labelled_examples,
-        tokens_per_example=workload.input_tokens + _answer_tokens(option, asked),
-        run_usd_per_mtok=_managed_usd_per_mtok(option, asked) if run_usd_per_mtok is None else run_usd_per_mtok,
-    )
 
 
 def _managed_usd_per_mtok(option: Option, asked: Asked) -> float:
@@ -385,48 +662,27 @@ def _managed_usd_per_mtok(option: Option, asked: Asked) -> float:
         return option.training_usd_per_mtok
     if asked.scenario.workload.residency is Residency.ON_PREM:
         raise InputError("training data may not leave your premises, and there is no owned server to train on")
-    offer = managed_tuning(_served(option).params_total / 1e9, providers=_cleared(asked))
+    offer = managed_tuning(_params_b(option.model), providers=_cleared(asked))
     if offer is None:
         raise InputError("none of your cleared providers is known to train models of this size")
     return offer.usd_per_mtok
 
 
-def _training_usd_per_mtok(
+def _training_gpu_hours_per_mtok(
     option: Option, asked: Asked, device_id: str, rental: RentalPrice | None, owned: ServerPrice | None
 ) -> float | None:
-    """Training on the option's own kind of GPU where it may not be bought; None means a managed service does it."""
-    workload, assumed = asked.scenario.workload, asked.scenario.assumptions
-    if not option.tuned or workload.residency is Residency.ANY:
+    """GPU-hours of a million training tokens on the option's own kind of GPU; None where training is bought from a managed service."""
+    residency = asked.scenario.workload.residency
+    if not option.tuned or residency is Residency.ANY:
         return None
-    if owned is not None:
-        usd_per_gpu_hour = owned.power_kw_per_gpu * assumed.pue * assumed.electricity_usd_per_kwh
-    elif rental is not None and workload.residency is Residency.REGION:
-        usd_per_gpu_hour = rental.usd_per_gpu_hour
-    else:
+    if owned is None and (rental is None or residency is not Residency.REGION):
         return None
-    return own_training_usd_per_mtok(
-        _served(option).params_total / 1e9,
+    return training_gpu_hours(
+        TOKENS_PER_MTOK,
+        _params_b(option.model),
         peak_tflops=accelerator(device_id).need("fp16_tflops"),
-        mfu_share=assumed.training_mfu_share,
-        usd_per_gpu_hour=usd_per_gpu_hour,
+        mfu_share=asked.scenario.assumptions.training_mfu_share,
     )
-
-
-def _upfront(option: Option, asked: Asked, training: FinetuneCosts | None) -> tuple[CostLine, ...]:
-    """Implementation and a test for every option but the baseline; labels, runs and engineering for a tuned one."""
-    if option.baseline:
-        return ()
-    assumed = asked.scenario.assumptions
-    lines = [upfront_line("implementation", assumed.implementation(option.placement.value))]
-    if training is None:
-        lines.append(upfront_line("evaluation", assumed.evaluation(asked.scenario.workload.complexity)))
-    else:
-        lines.extend(training.upfront_lines)
-    return tuple(lines)
-
-
-def _go_live(asked: Asked, months_to_live: int) -> GoLive:
-    return GoLive(months_to_live=months_to_live, baseline_usd=asked.baseline_usd)
 
 
 def _months_to_live(option: Option, asked: Asked) -> int:
@@ -437,13 +693,13 @@ def _months_to_live(option: Option, asked: Asked) -> int:
     return min(months, asked.requirements.horizon_months)
 
 
-def _path(change_share_per_year: float, months: int) -> NDArray[np.float64]:
-    """Price of each month over today's: even change from month to month, none in the first."""
-    return np.asarray((1.0 + change_share_per_year) ** (np.arange(months, dtype=np.float64) / 12.0))
-
-
 def _served(option: Option) -> ModelSpec:
     return model(option.model)
+
+
+@lru_cache(maxsize=256)
+def _params_b(model_id: str) -> float:
+    return model(model_id).params_total / 1e9
 
 
 def _answer_tokens(option: Option, asked: Asked) -> float:
