@@ -17,6 +17,7 @@ from facts.units import DAYS_PER_MONTH, SECONDS_PER_DAY
 DEFAULT_INPUT_TOKENS = 1000.0
 DEFAULT_OUTPUT_TOKENS = 200.0
 SHARE_TOLERANCE = 0.01
+MONTHS_OF_A_YEAR = 12
 
 
 class Complexity(StrEnum):
@@ -114,6 +115,10 @@ class Workload(Fact):
     """Requests a second in the busiest minute over the daily mean; 3 for round-the-clock use, 5 or more for office hours."""
     growth_per_month_share: float = Field(default=0.0, ge=-0.5, le=1.0)
     """Growth of the volume from one month to the next, 0.05 is 5 %."""
+    month_factors: tuple[float, ...] = ()
+    """Seasons: the volume of each month of a year over its mean, twelve numbers from the project's first month on; empty is even."""
+    can_wait_share: float = Field(default=0.0, ge=0, le=1)
+    """Share of the requests that may wait up to a day for their answer, and so may be sent in batches, 0 to 1."""
     residency: Residency = Residency.ANY
     """Where the data may go: anywhere, to named providers in a region, or nowhere outside your own premises."""
     allowed_providers: tuple[str, ...] = ()
@@ -168,6 +173,12 @@ class Workload(Fact):
                 raise ValueError(
                     f"input_share {self.input_share:g} and the means {self.input_tokens:g}/{self.output_tokens:g} "
                     f"(share {from_means:.4f}) differ by more than 1 %: change one of them or leave the means out"
+                )
+        if self.month_factors:
+            count, mean = len(self.month_factors), sum(self.month_factors) / len(self.month_factors)
+            if count != MONTHS_OF_A_YEAR or min(self.month_factors) < 0 or abs(mean - 1.0) > SHARE_TOLERANCE:
+                raise ValueError(
+                    f"month_factors are twelve numbers from 0 up with a mean of 1, these are {count} with a mean of {mean:.3f}"
                 )
         if self.residency is Residency.REGION and not self.allowed_providers:
             raise ValueError("residency 'region' needs allowed_providers, the list of cleared provider names")
@@ -252,9 +263,17 @@ class Load:
     output_tokens: float
 
 
+def volume_factor(workload: Workload, months: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Volume of months (1 is the first) over the stated mean: growth compounds from the second month on, times the season."""
+    growth = (1.0 + workload.growth_per_month_share) ** (months - 1.0)
+    if not workload.month_factors:
+        return np.asarray(growth, dtype=np.float64)
+    return np.asarray(growth * np.asarray(workload.month_factors)[(months - 1) % MONTHS_OF_A_YEAR], dtype=np.float64)
+
+
 def token_volume(workload: Workload) -> TokenVolume:
-    """Tokens month by month over the horizon: a month is 365/12 days, growth compounds from the second month on."""
-    growth = (1.0 + workload.growth_per_month_share) ** np.arange(workload.horizon_months, dtype=np.float64)
+    """Tokens month by month over the horizon: a month is 365/12 days, with growth and seasons."""
+    growth = volume_factor(workload, np.arange(1, workload.horizon_months + 1))
     # From the stated total, not from requests: 50 M tokens a day at 15 USD must be 273,750.00 a year.
     total = workload.mean_tokens_per_day * DAYS_PER_MONTH * growth
     share = workload.input_share
@@ -271,7 +290,7 @@ def token_volume(workload: Workload) -> TokenVolume:
 
 def peak_load(workload: Workload, month: int = 1) -> Load:
     """The load of the busiest minute in a month (1 is the first)."""
-    growth = (1.0 + workload.growth_per_month_share) ** (month - 1)
+    growth = float(volume_factor(workload, np.array([month]))[0])
     return Load(
         requests_per_s=workload.mean_requests_per_day * growth * workload.peak_to_mean / SECONDS_PER_DAY,
         input_tokens=workload.input_tokens,

@@ -172,3 +172,21 @@ def test_a_workload_is_read_from_a_file(tmp_path):
     path.write_text("complexty = 'qa'\n", encoding="utf-8")
     with pytest.raises(InputError, match=r"w\.toml: unknown key 'complexty' .nearest known key: 'complexity'."):
         read_workload(path)
+
+
+def test_seasons_move_volume_between_months_and_not_over_the_year():
+    factors = (0.5, 1.5) * 6
+    seasonal = Workload(tokens_per_day=12e6, complexity="code", month_factors=factors)
+    even = Workload(tokens_per_day=12e6, complexity="code")
+    months = token_volume(seasonal).total_tokens
+    assert months[0] == pytest.approx(12e6 * 365 / 12 * 0.5)
+    assert months[1] == pytest.approx(12e6 * 365 / 12 * 1.5)
+    assert months.sum() == pytest.approx(token_volume(even).total_tokens.sum())
+    assert peak_load(seasonal, 2).requests_per_s == pytest.approx(1.5 * peak_load(even, 2).requests_per_s)
+    assert peak_load(seasonal, 14).requests_per_s == pytest.approx(peak_load(seasonal, 2).requests_per_s)
+
+
+@pytest.mark.parametrize("factors", [(1.0,) * 11, (1.1,) * 12, (-1.0, 3.0) + (1.0,) * 10])
+def test_seasons_are_twelve_numbers_with_a_mean_of_one(factors):
+    with pytest.raises(ValueError, match="twelve numbers from 0 up with a mean of 1"):
+        Workload(tokens_per_day=12e6, complexity="code", month_factors=factors)
