@@ -204,11 +204,11 @@ def kv_elements(model: ModelSpec) -> tuple[float, float]:
     if model.kv_lora_rank:
         return float(layers * (model.kv_lora_rank + model.need("qk_rope_head_dim"))), 0.0
     head_dim, own = model.need("head_dim"), layers - model.kv_shared_layers
-    if model.kv_heads_by_layer:
-        return 2.0 * head_dim * sum(model.kv_heads_by_layer[:own]), 0.0
-    kv_heads, full, window = model.need("kv_heads"), 0.0, 0.0
+    full = window = 0.0
     for layer in range(own):
-        if full_attention(model, layer):
+        whole = full_attention(model, layer)
+        kv_heads = model.kv_heads_by_layer[layer] if model.kv_heads_by_layer else model.need("kv_heads")
+        if whole:
             full += 2.0 * (model.global_kv_heads or kv_heads) * (model.global_head_dim or head_dim)
         elif model.sliding_window and not model.linear_attention_layers:
             window += 2.0 * kv_heads * head_dim

@@ -134,7 +134,10 @@ def _attention(model: ModelSpec, layer: int) -> Iterator[Weight]:
     architecture, hidden, heads = model.architecture or "", model.need("hidden"), model.need("heads")
     is_full = full_attention(model, layer)
     head_dim = model.global_head_dim if is_full and model.global_head_dim else model.need("head_dim")
-    kv_heads = model.global_kv_heads if is_full and model.global_kv_heads else model.need("kv_heads")
+    if model.kv_heads_by_layer:
+        kv_heads = model.kv_heads_by_layer[layer]
+    else:
+        kv_heads = model.global_kv_heads if is_full and model.global_kv_heads else model.need("kv_heads")
     queries, keys = heads * head_dim, kv_heads * head_dim
     has_kv = layer < model.need("layers") - model.kv_shared_layers
     gate = 2 if architecture in _HYBRID else 1

@@ -1,0 +1,116 @@
+"""The model catalogue: counts against published ones, names, precisions."""
+
+from __future__ import annotations
+
+import pytest
+
+from capacity.models import (
+    benchmark_attribution,
+    benchmark_scores,
+    find_model,
+    find_quantization,
+    model,
+    models,
+    quantization_quality,
+    quantizations,
+)
+from facts.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("model_id", "total_b", "active_b"),
+    [
+        ("llama-3.1-8b", 8.030, 8.030),
+        ("llama-2-7b", 6.738, 6.738),
+        ("llama-3.3-70b", 70.554, 70.554),
+        ("phi-4", 14.66, 14.66),
+        ("qwen3-8b", 8.191, 8.191),
+        ("qwen3-30b-a3b", 30.532, 3.353),
+        ("gemma-4-31b", 30.696, 30.696),
+        ("gemma-4-26b-a4b", 25.232, 3.822),
+        ("gemma-4-e2b", 4.628, 2.279),
+        ("gemma-4-e4b", 7.462, 4.644),
+        ("gpt-oss-20b", 20.908, 4.186),
+        ("gpt-oss-120b", 116.789, 5.710),
+        ("mixtral-8x7b", 46.703, 12.88),
+        ("qwen3.5-27b", 26.895, 26.895),
+        ("deepseek-v3", 671.0, 37.0),
+    ],
+)
+def test_parameters_counted_from_the_shape_match_published_ones(model_id, total_b, active_b):
+    assert model(model_id).params_total / 1e9 == pytest.approx(total_b, rel=6e-4)
+    assert model(model_id).params_active / 1e9 == pytest.approx(active_b, rel=0.02 if model_id == "deepseek-v3" else 6e-4)
+
+
+def test_llama_3_1_8b_has_8_030_billion_parameters():
+    assert round(model("llama-3.1-8b").params_total / 1e9, 3) == 8.030
+
+
+def test_every_model_has_a_count_or_refuses_with_the_missing_fact():
+    for spec in models():
+        assert spec.params_total > 1e8, spec.id
+        assert 0 < spec.params_active <= spec.params_total, spec.id
+
+
+@pytest.mark.parametrize(
+    ("text", "model_id"),
+    [
+        ("meta-llama/Llama-3.3-70B-Instruct", "llama-3.3-70b"),
+        ("gemma-3-12b-it", "gemma-3-12b"),
+        ("unsloth/Qwen3-30B-A3B-UD-Q4_K_XL", "qwen3-30b-a3b"),
+        ("Qwen3-Coder-30B-A3B-Instruct-4bit", "qwen3-30b-a3b"),
+        ("DeepSeek-R1-0528", "deepseek-v3"),
+        ("Llama 3 8B", "llama-3-8b"),
+        ("LLaMA 7B", "llama-7b"),
+        ("Phi-4 14B", "phi-4"),
+    ],
+)
+def test_free_names_find_their_model(text, model_id):
+    found = find_model(text)
+    assert found is not None
+    assert found.id == model_id
+
+
+def test_a_near_name_is_not_taken_for_the_model():
+    assert find_model("Qwen3-80B") is None
+    assert find_model("llama") is None
+
+
+def test_an_unknown_id_names_the_nearest():
+    with pytest.raises(InputError, match=r"unknown model 'llama-3\.1-9b'.*llama-3\.1-8b"):
+        model("llama-3.1-9b")
+
+
+def test_a_missing_fact_is_named():
+    with pytest.raises(InputError, match="deepseek-v4-flash: 'ffn' is not known"):
+        model("deepseek-v4-flash").need("ffn")
+
+
+@pytest.mark.parametrize(
+    ("text", "quantization_id"),
+    [("Q4_K_M", "q4_k_m"), ("UD-Q4_K_XL", "q4_k_m"), ("w4a16", "awq"), ("FP8", "fp8"), ("bf16", "bf16"), ("F16", "fp16"), ("4bit", "4bit")],
+)
+def test_spellings_find_their_precision(text, quantization_id):
+    found = find_quantization(text)
+    assert found is not None
+    assert found.id == quantization_id
+
+
+def test_precisions_that_only_store_fewer_bits_compute_in_16():
+    computes = {entry.id: entry.compute for entry in quantizations()}
+    assert computes["awq"] == computes["q4_k_m"] == computes["mxfp4"] == "fp16"
+    assert (computes["fp8"], computes["nvfp4"]) == ("fp8", "fp4")
+
+
+def test_scores_carry_their_attribution_and_claims_are_marked():
+    assert "CC BY 4.0" in benchmark_attribution()
+    assert len(benchmark_scores()) == 161
+    assert sum(score.claim for score in benchmark_scores()) == 6
+    assert all(score.model_id == "phi-4" for score in benchmark_scores("phi-4"))
+
+
+def test_quality_losses_grow_as_bits_fall():
+    losses = {
+        row.quantization: row.change_share for row in quantization_quality() if row.model == "Llama-3-8B" and row.importance_matrix is False
+    }
+    assert losses["q8_0"] < losses["q6_K"] < losses["q5_K_M"] < losses["q4_K_M"]
