@@ -44,6 +44,7 @@ COMMON_BASELINES = (
 DETAILS = (
     "name",
     "task_type",
+    "label_quality",
     "domain_specific",
     "knowledge_changes",
     "input_tokens_mean",
@@ -52,6 +53,8 @@ DETAILS = (
     "cached_input_share",
     "peak_to_mean",
     "growth_per_month_share",
+    "month_factors",
+    "can_wait_share",
     "ttft_p95_ms",
     "tpot_p95_ms",
     "languages",
@@ -101,6 +104,7 @@ def values_of(scenario: Scenario) -> dict[str, Any]:
     """The widgets' values that say a scenario."""
     workload = scenario.workload
     values: dict[str, Any] = {name: getattr(workload, name) for name in Workload.model_fields if name != "tokens_per_day"}
+    values |= {name: _numbers_text(values[name]) for name, field in Workload.model_fields.items() if _is_numbers(field.annotation)}
     values["volume_unit"] = TOKENS if workload.tokens_per_day is not None else REQUESTS
     values["mtok_per_day"] = workload.mean_tokens_per_day / MTOK
     values["requests_per_day"] = workload.mean_requests_per_day
@@ -135,6 +139,9 @@ def _url_text(value: Any) -> str:
 def scenario_of_widgets(values: dict[str, Any]) -> Scenario:
     """The scenario that the widgets' values say; InputError with one sentence where they cannot be used."""
     given = {name: _plain(values[name]) for name in Workload.model_fields if name in values and _plain(values[name]) is not None}
+    for name, field in Workload.model_fields.items():
+        if _is_numbers(field.annotation) and isinstance(given.get(name), str):
+            given[name] = [part.strip() for part in given[name].split(",") if part.strip()]
     if values.get("volume_unit", TOKENS) == TOKENS:
         given.pop("requests_per_day", None)
         given["tokens_per_day"] = float(round((values.get("mtok_per_day") or 0.0) * MTOK))
@@ -329,6 +336,8 @@ def _widget(
         if kind is float:
             said["format"] = "%g"
         st.number_input(label, min_value=low, max_value=high, value=shown, step=change, placeholder="default" if optional else None, **said)
+    elif _is_numbers(kind):
+        st.text_input(label, value=_numbers_text(default or ()), placeholder="numbers with commas between", **said)
     elif get_origin(kind) is tuple:
         part = get_args(kind)[0]
         choices = [str(value) for value in part] if isinstance(part, type) and issubclass(part, StrEnum) else []
@@ -346,6 +355,15 @@ def _kind(field: FieldInfo) -> tuple[Any, bool]:
         parts = [part for part in get_args(annotation) if part is not type(None)]
         return parts[0], True
     return annotation, False
+
+
+def _is_numbers(kind: Any) -> bool:
+    """A list of numbers, which may repeat: typed as text."""
+    return get_origin(kind) is tuple and get_args(kind)[0] is float
+
+
+def _numbers_text(numbers: Sequence[Any]) -> str:
+    return ", ".join(f"{float(number):g}" for number in numbers)
 
 
 def _limits(field: FieldInfo, kind: type[int] | type[float]) -> tuple[Any, Any]:

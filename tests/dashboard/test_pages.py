@@ -338,6 +338,9 @@ def test_form_and_toml_say_the_same_scenario() -> None:
     allowed_providers = ["aws"]
     ttft_p95_ms = 900
     growth_per_month_share = 0.05
+    month_factors = [0.5, 1.5, 0.5, 1.5, 1, 1, 1, 1, 1, 1, 1, 1]
+    can_wait_share = 0.25
+    label_quality = "noisy"
     [prices]
     gpu_usd_per_hour = 2.5
     [assumptions]
