@@ -25,12 +25,10 @@ def main() -> None:
 if __name__ == "__main__" and st.runtime.exists():  # run as the page script, also by AppTest
     main()
 else:  # imported by the server, or `python app.py`
-    from starlette.middleware import Middleware
-
-    from dashboard.middleware import SecurityHeaders
+    from dashboard.middleware import middleware
     from dashboard.routes import routes
     from dashboard.state import lifespan
 
-    app = st.App(__file__, routes=routes, lifespan=lifespan, middleware=[Middleware(SecurityHeaders)])
+    app = st.App(__file__, routes=routes, lifespan=lifespan, middleware=middleware)
     if __name__ == "__main__":
         app.run()

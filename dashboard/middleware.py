@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from starlette.datastructures import MutableHeaders
+from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 POLICY = (
@@ -55,6 +56,10 @@ class SecurityHeaders:
             await send(message)
 
         await self.app(scope, receive, with_headers)
+
+
+middleware = [Middleware(SecurityHeaders)]
+"""What `app.py` puts around pages and routes."""
 
 
 @cache

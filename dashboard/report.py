@@ -168,7 +168,12 @@ def fixed_table(recommendation: Recommendation) -> Table:
 
 def _headline(recommendation: Recommendation) -> Section:
     choice = recommendation.choice
-    sentences = [choice.why_they_differ, recommendation.measured.sentence, *(f"Watch out: {alarm}" for alarm in recommendation.alarms)]
+    sentences = [
+        *tables.fixed_table_notes(recommendation),
+        choice.why_they_differ,
+        recommendation.measured.sentence,
+        *(f"Watch out: {alarm}" for alarm in recommendation.alarms),
+    ]
     return Section(
         heading="At a glance",
         sentences=tuple(sentence for sentence in sentences if sentence),
@@ -179,11 +184,6 @@ def _headline(recommendation: Recommendation) -> Section:
 
 def _path(recommendation: Recommendation, tree: tree_svg.DecisionTree) -> Section:
     leaf = recommendation.leaf
-    departures = tuple(
-        f"{step.question} This departs from the article: {step.departs_from_article}."
-        for step in recommendation.path
-        if step.departs_from_article
-    )
     picture = Figure(
         caption="The decision tree; the walked path is filled",
         alt=tree_svg.path_text(recommendation.path, leaf),
@@ -193,8 +193,7 @@ def _path(recommendation: Recommendation, tree: tree_svg.DecisionTree) -> Sectio
         heading="The path through the decision tree",
         sentences=(f"The tree ends in: {leaf.title}. {leaf.advice} It is marked below, not binding.",),
         figures=(picture,),
-        tables=(_table(tables.path_table(recommendation), "Each question with your value", widths=(1.6, 1.4, 1.6, 2.2, 1.8)),),
-        points=departures,
+        tables=(_table(tables.path_table(recommendation), "Each question with your value", widths=(1.6, 1.3, 1.6, 2.6)),),
     )
 
 
@@ -207,7 +206,6 @@ def _months(recommendation: Recommendation) -> Section | None:
     return Section(
         heading="Cost by month",
         sentences=("Every month is 365/12 days. Amounts in USD before tax.",),
-        figures=_figures([charts.monthly_lines(shown[0])]),
         tables=tuple(table for option in shown for table in _bills(option)),
     )
 
@@ -241,7 +239,7 @@ def _options(recommendation: Recommendation) -> Section:
         "Ranked by expected cost: chance of being good enough times the option's total, plus the other chance times "
         "what the test cost and what is paid instead."
     )
-    return Section(heading="Every option", sentences=(rule,), figures=_figures([charts.totals(recommendation)]), tables=tuple(found))
+    return Section(heading="Every option", sentences=(rule,), tables=tuple(found))
 
 
 def _inputs(recommendation: Recommendation) -> Section:
@@ -251,8 +249,11 @@ def _inputs(recommendation: Recommendation) -> Section:
         **scenario.prices.model_dump(mode="json", exclude_none=True, exclude_defaults=True),
         **scenario.assumptions.model_dump(mode="json", exclude_none=True, exclude_defaults=True),
     }
-    rows = tuple((fmt.field_label(name), fmt.field_value(value)) for name, value in given.items())
-    table = Table(caption="What was asked", columns=("Input", "Value"), rows=rows, widths=(2, 2))
+    pairs = [(fmt.field_label(name), fmt.field_value(value)) for name, value in given.items()]
+    half = (len(pairs) + 1) // 2
+    left, right = pairs[:half], [*pairs[half:], ("", "")][:half]
+    rows = tuple((*one, *other) for one, other in zip(left, right, strict=True))
+    table = Table(caption="What was asked", columns=("Input", "Value", "Input", "Value"), rows=rows, widths=(2, 1.6, 2, 1.6))
     return Section(heading="The inputs", tables=(table,))
 
 
@@ -283,8 +284,9 @@ def _assumptions(recommendation: Recommendation) -> Section:
     frame = tables.sources_table(recommendation)
     if not len(frame):
         return Section(heading="Assumptions and their sources", sentences=("No number came from outside.",))
-    table = _table(frame, "Every number in use", widths=(2.0, 1.4, 2.6, 1.2, 0.8, 1.0, 2.0))
-    return Section(heading="Assumptions and their sources", tables=(table,))
+    table = _table(frame, "Every number in use", widths=(2.2, 1.9, 3.2, 0.9, 0.8, 0.8))
+    sentence = "What a number means and what else to know of it stands on the Sources page."
+    return Section(heading="Assumptions and their sources", sentences=(sentence,), tables=(table,))
 
 
 def _not_counted(recommendation: Recommendation) -> Section | None:

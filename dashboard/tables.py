@@ -28,10 +28,15 @@ def fixed_table(recommendation: Recommendation) -> pd.DataFrame:
                 "ROI": fmt.roi(row.roi),
                 "Payback vs API": _payback(row.payback_vs_api_months, row.total_usd, horizon, is_itself=is_baseline),
                 "Payback vs 70B": _payback(row.payback_vs_70b_months, row.total_usd, horizon, is_itself=is_70b),
-                "Allowed": "yes" if row.refused_because is None else f"no: {row.refused_because}",
+                "Allowed": "yes" if row.refused_because is None else "no",
             }
         )
     return pd.DataFrame(rows)
+
+
+def fixed_table_notes(recommendation: Recommendation) -> tuple[str, ...]:
+    """Why an arm of the fixed table may not be chosen."""
+    return tuple(f"{row.label} is refused: {row.refused_because}." for row in recommendation.table if row.refused_because)
 
 
 def options_table(recommendation: Recommendation) -> pd.DataFrame:
@@ -127,7 +132,7 @@ def path_table(recommendation: Recommendation) -> pd.DataFrame:
     """The walk through the decision tree, one row per question."""
     return pd.DataFrame(
         [
-            {"Question": step.question, "Your value": step.value, "Answer": step.answer, "Because": step.because, "Source": step.source}
+            {"Question": step.question, "Your value": step.value, "Answer": step.answer, "Because": step.because}
             for step in recommendation.path
         ]
     )
@@ -140,11 +145,10 @@ def sources_table(recommendation: Recommendation) -> pd.DataFrame:
             {
                 "What": line.label,
                 "Value": line.value,
-                "Source": line.url or fmt.NOTHING,
-                "Read on": fmt.day(line.checked),
+                "Source": line.url or line.note or fmt.NOTHING,
+                "Read on": line.checked.isoformat() if line.checked else fmt.NOTHING,
                 "Age": fmt.age(line.age_days),
                 "Basis": str(line.basis),
-                "Note": line.note,
             }
             for line in recommendation.sources
         ]

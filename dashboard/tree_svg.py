@@ -117,9 +117,9 @@ PAPER_COLOURS = TreeColours(
 )
 
 WIDTH = 820.0
-GUTTER, NODE_WIDTH, LEAF_LEFT = 34.0, 480.0, 606.0
+LANE, LANE_MARGIN, NODE_RIGHT, LEAF_LEFT = 9.0, 16.0, 520.0, 612.0
 LEAF_WIDTH = WIDTH - LEAF_LEFT - 4
-PAD, LINE, ANSWER_GAP, NODE_GAP = 12.0, 17.0, 5.0, 22.0
+PAD, LINE, ANSWER_GAP, NODE_GAP = 10.0, 17.0, 2.0, 16.0
 QUESTION_PX, ANSWER_PX = 14.0, 13.0
 
 
@@ -189,10 +189,15 @@ class _Box:
     name: str
     value: list[str] = field(default_factory=list)
     answers: list[_Answer] = field(default_factory=list)
+    summary: list[str] = field(default_factory=list)
 
     @property
     def middle(self) -> float:
         return self.top + self.tall / 2
+
+    @property
+    def right(self) -> float:
+        return self.left + self.wide
 
 
 @dataclass(kw_only=True)
@@ -210,50 +215,75 @@ class _Layout:
 
 
 def _layout(tree: DecisionTree, steps: dict[str, PathStep], leaf: Leaf) -> _Layout:
+    questions = reading_order(tree)
+    lanes = _lanes(questions)
+    left = LANE_MARGIN + LANE * (max(lanes.values(), default=0) + 1)
     nodes: list[_Box] = []
     top = 4.0
-    for question in reading_order(tree):
-        box = _node_box(question, steps.get(question.id), top)
+    for question in questions:
+        box = _node_box(question, steps.get(question.id), left, top)
         nodes.append(box)
         top += box.tall + NODE_GAP
     leaves = _leaf_boxes(tree, nodes, leaf)
     height = max([top - NODE_GAP, *(box.top + box.tall for box in leaves)]) + 4
-    return _Layout(boxes=[*nodes, *leaves], edges=_edges(nodes, leaves), height=height)
+    return _Layout(boxes=[*nodes, *leaves], edges=_edges(nodes, leaves, lanes), height=height)
 
 
-def _node_box(question: Question, step: PathStep | None, top: float) -> _Box:
-    inside = NODE_WIDTH - 2 * PAD
+def _lanes(questions: Sequence[Question]) -> dict[str, int]:
+    """The lane at the left on which the arrows to each question run; two that pass the same height never share one."""
+    order = {question.id: index for index, question in enumerate(questions)}
+    spans: dict[str, tuple[int, int]] = {}
+    for question in questions:
+        for branch in question.branch:
+            if branch.to in order:
+                start = min(order[question.id], spans.get(branch.to, (len(order), 0))[0])
+                spans[branch.to] = (start, order[branch.to])
+    lanes: dict[str, int] = {}
+    for target, (start, end) in sorted(spans.items(), key=lambda item: item[1][1] - item[1][0]):
+        taken = {lanes[other] for other in lanes if spans[other][0] < end and start < spans[other][1]}
+        lanes[target] = next(lane for lane in range(len(order) + 1) if lane not in taken)
+    return lanes
+
+
+def _node_box(question: Question, step: PathStep | None, left: float, top: float) -> _Box:
+    wide = NODE_RIGHT - left
+    inside = wide - 2 * PAD
     title = wrapped(question.question, QUESTION_PX, inside)
-    value = wrapped(f"You: {step.value}", ANSWER_PX, inside) if step else []
-    y = top + PAD + LINE * (len(title) + len(value)) + 4
+    if step is None:
+        return _passed_by(question, title, left, top, wide)
+    value = wrapped(f"You: {step.value}", ANSWER_PX, inside)
+    y = top + PAD + LINE * (len(title) + len(value)) + 2
     answers = []
     for branch in question.branch:
+        taken = step.answer == branch.answer
         lines = wrapped(branch.answer, ANSWER_PX, inside - 16)
-        tall = LINE * len(lines) + 8
-        answers.append(_Answer(lines=lines, top=y, tall=tall, to=branch.to, taken=step is not None and step.answer == branch.answer))
+        tall = LINE * len(lines) + (8 if taken else 0)
+        answers.append(_Answer(lines=lines, top=y, tall=tall, to=branch.to, taken=taken))
         y += tall + ANSWER_GAP
-    name = f"{question.question} You: {step.value}. Answer: {step.answer}" if step else f"{question.question} Not asked on your path"
+    name = f"{question.question} You: {step.value}. Answer: {step.answer}"
+    tall = y - ANSWER_GAP + PAD - top
+    return _Box(id=question.id, left=left, top=top, wide=wide, tall=tall, title=title, walked=True, name=name, value=value, answers=answers)
+
+
+def _passed_by(question: Question, title: list[str], left: float, top: float, wide: float) -> _Box:
+    """A question that is not on the path: its answers in one line."""
+    summary = wrapped(" · ".join(branch.answer for branch in question.branch), ANSWER_PX, wide - 2 * PAD)
+    tall = 2 * PAD + LINE * (len(title) + len(summary)) - 2
+    step = tall / (len(question.branch) + 1)
+    answers = [_Answer(lines=[], top=top + step * (n + 1), tall=0.0, to=branch.to, taken=False) for n, branch in enumerate(question.branch)]
+    name = f"{question.question} Not asked on your path"
     return _Box(
-        id=question.id,
-        left=GUTTER,
-        top=top,
-        wide=NODE_WIDTH,
-        tall=y - ANSWER_GAP + PAD - top,
-        title=title,
-        walked=step is not None,
-        name=name,
-        value=value,
-        answers=answers,
+        id=question.id, left=left, top=top, wide=wide, tall=tall, title=title, walked=False, name=name, answers=answers, summary=summary
     )
 
 
 def _leaf_boxes(tree: DecisionTree, nodes: Sequence[_Box], reached: Leaf) -> list[_Box]:
-    """Each advice beside the answers that lead to it, pushed down where two would overlap."""
+    """Each advice beside the answers that lead to it, pushed down where two would overlap, then back up where they may."""
     boxes = []
     for leaf in tree.leaf:
         comes_from = [answer.middle for node in nodes for answer in node.answers if answer.to == leaf.id]
         title = wrapped(leaf.title, QUESTION_PX, LEAF_WIDTH - 2 * PAD)
-        tall = LINE * len(title) + 2 * PAD
+        tall = LINE * len(title) + 2 * PAD - 4
         at = sum(comes_from) / len(comes_from) if comes_from else 0.0
         name = f"Advice: {leaf.title}" + (", where your path ends" if leaf.id == reached.id else "")
         boxes.append(
@@ -273,32 +303,35 @@ def _leaf_boxes(tree: DecisionTree, nodes: Sequence[_Box], reached: Leaf) -> lis
     for box in boxes:
         box.top = max(box.top, floor)
         floor = box.top + box.tall + 12
+    ceiling = max([node.top + node.tall for node in nodes], default=floor)
+    for box in reversed(boxes):
+        box.top = max(4.0, min(box.top, ceiling - box.tall)) if floor > ceiling else box.top
+        ceiling = box.top - 12
     return boxes
 
 
-def _edges(nodes: Sequence[_Box], leaves: Sequence[_Box]) -> list[_Edge]:
+def _edges(nodes: Sequence[_Box], leaves: Sequence[_Box], lanes: dict[str, int]) -> list[_Edge]:
     questions, ends = {box.id: box for box in nodes}, {box.id: box for box in leaves}
     edges = []
     for node in nodes:
-        lanes = sorted({answer.to for answer in node.answers if answer.to in questions}, key=lambda name: questions[name].top)
         for answer in node.answers:
             if answer.to in ends:
                 edges.append(_edge_to_leaf(node, answer, ends[answer.to]))
             elif answer.to in questions:
-                edges.append(_edge_to_node(node, answer, questions[answer.to], lanes.index(answer.to)))
+                edges.append(_edge_to_node(node, answer, questions[answer.to], lanes[answer.to]))
     return edges
 
 
 def _edge_to_leaf(node: _Box, answer: _Answer, leaf: _Box) -> _Edge:
-    x0, y0, x1, y1 = node.left + node.wide - PAD, answer.middle, leaf.left - 7, leaf.middle
-    bend = (node.left + node.wide + leaf.left) / 2
-    d = f"M{_n(x0)} {_n(y0)} H{_n(node.left + node.wide + 6)} C{_n(bend)} {_n(y0)} {_n(bend)} {_n(y1)} {_n(x1 - 6)} {_n(y1)} H{_n(x1)}"
+    x0, y0, x1, y1 = node.right - (PAD if answer.lines else 0.0), answer.middle, leaf.left - 7, leaf.middle
+    bend = (node.right + leaf.left) / 2
+    d = f"M{_n(x0)} {_n(y0)} H{_n(node.right + 6)} C{_n(bend)} {_n(y0)} {_n(bend)} {_n(y1)} {_n(x1 - 6)} {_n(y1)} H{_n(x1)}"
     return _Edge(d=d, walked=answer.taken, head=(x1, y1))
 
 
 def _edge_to_node(node: _Box, answer: _Answer, target: _Box, lane: int) -> _Edge:
-    x, y1 = GUTTER - 16.0 - 9.0 * lane, target.top + PAD + LINE / 2
-    start, end, bow = node.left + PAD, target.left - 7, 7.0
+    x, y1 = node.left - LANE_MARGIN - LANE * lane, target.top + PAD + LINE / 2
+    start, end, bow = node.left + (PAD if answer.lines else 0.0), target.left - 7, 7.0
     d = f"M{_n(start)} {_n(answer.middle)} H{_n(x + bow)} Q{_n(x)} {_n(answer.middle)} {_n(x)} {_n(answer.middle + bow)}"
     return _Edge(d=f"{d} V{_n(y1 - bow)} Q{_n(x)} {_n(y1)} {_n(x + bow)} {_n(y1)} H{_n(end)}", walked=answer.taken, head=(end, y1))
 
@@ -338,6 +371,9 @@ class _Picture:
         for line in box.value:
             self._text(box.left + PAD, y, line, ANSWER_PX, colours.walked, weight=600)
             y += LINE
+        for line in box.summary:
+            self._text(box.left + PAD, y, line, ANSWER_PX, colours.muted, weight=400)
+            y += LINE
         for answer in box.answers:
             self._answer(box, answer)
         self.parts.append("</g>")
@@ -345,13 +381,12 @@ class _Picture:
     def _answer(self, box: _Box, answer: _Answer) -> None:
         colours = self.colours
         left, wide = box.left + PAD, box.wide - 2 * PAD
-        place = f'x="{_n(left)}" y="{_n(answer.top)}" width="{_n(wide)}" height="{_n(answer.tall)}" rx="5"'
-        fill, stroke, ink = (
-            (colours.walked, colours.walked, colours.page) if answer.taken else (colours.page, colours.border, colours.muted)
-        )
-        self.parts.append(f'<rect {place} style="fill:{fill};stroke:{stroke};stroke-width:1"/>')
+        if answer.taken:
+            place = f'x="{_n(left)}" y="{_n(answer.top)}" width="{_n(wide)}" height="{_n(answer.tall)}" rx="5"'
+            self.parts.append(f'<rect {place} style="fill:{colours.walked};stroke:{colours.walked};stroke-width:1"/>')
+        down, ink = (4.0, colours.page) if answer.taken else (0.0, colours.muted)
         for index, line in enumerate(answer.lines):
-            self._text(left + 8, answer.top + LINE * (index + 1) - 1, line, ANSWER_PX, ink, weight=600 if answer.taken else 400)
+            self._text(left + 8, answer.top + down + LINE * (index + 1) - 5, line, ANSWER_PX, ink, weight=600 if answer.taken else 400)
 
     def _rect(self, box: _Box, radius: float, stroke: str, fill: str, width: float) -> None:
         place = f'x="{_n(box.left)}" y="{_n(box.top)}" width="{_n(box.wide)}" height="{_n(box.tall)}" rx="{_n(radius)}"'

@@ -26,6 +26,8 @@ def fixed_table(recommendation: Recommendation) -> None:
     parts.table(
         tables.fixed_table(recommendation), f"Cost over {horizon} months of a GPT-4-class API, a self-hosted 70B and a fine-tuned 7B"
     )
+    for note in tables.fixed_table_notes(recommendation):
+        st.caption(fmt.markdown_literal(note))
     parts.chart(charts.cumulative_cost(recommendation), "No option has a cost that could be drawn: the refusals below say why.")
 
 

@@ -62,8 +62,10 @@ def test_the_fixed_table_has_the_three_arms_with_total_upfront_roi_and_both_payb
 def test_a_refused_arm_keeps_its_numbers_and_says_why() -> None:
     recommendation = sample.recommendation()
     rows = (*recommendation.table[:1], replace(recommendation.table[1], refused_because="the data may not leave"), recommendation.table[2])
-    frame = tables.fixed_table(replace(recommendation, table=rows))
-    assert frame["Allowed"][1] == "no: the data may not leave"
+    refused = replace(recommendation, table=rows)
+    frame = tables.fixed_table(refused)
+    assert list(frame["Allowed"]) == ["yes", "no", "yes"]
+    assert tables.fixed_table_notes(refused) == ("Self-hosted 70B is refused: the data may not leave.",)
     assert frame["12-month total"][1].startswith("$")
 
 

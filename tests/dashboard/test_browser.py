@@ -1,0 +1,228 @@
+"""A user's whole trip in a real browser: example, changed input, probe, decision, PDF; nothing in the console, no other host asked."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlparse
+
+import pytest
+from pypdf import PdfReader
+
+pytestmark = pytest.mark.browser
+
+ROOT = Path(__file__).resolve().parents[2]
+WAIT_MS = 60_000
+PROBE_MS = 180_000
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The dashboard at a free loopback port, with a data folder of its own."""
+    from dashboard.__main__ import free_port
+
+    folder = tmp_path_factory.mktemp("served")
+    port = free_port(18_600)
+    environ = {**os.environ, "RIGHTSIZE_DATA_DIR": str(folder / "data")}
+    environ.pop("DATABASE_URL", None)
+    with (folder / "server.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dashboard", "--no-build", "--stop-with-parent", "--port", str(port)],
+            cwd=ROOT,
+            env=environ,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(240):
+            if answers(f"{url}/healthz"):
+                break
+            assert process.poll() is None, (folder / "server.log").read_text()
+            time.sleep(0.25)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(30)
+    said = (folder / "server.log").read_text()
+    assert "Traceback" not in said, said
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+@dataclass
+class Watched:
+    """A page and what it did that it should not.
+
+    page: Playwright's page
+    errors: of the console and of scripts
+    elsewhere: addresses of other hosts that were asked
+    """
+
+    page: object
+    errors: list[str] = field(default_factory=list)
+    elsewhere: list[str] = field(default_factory=list)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[object]:
+    from playwright.sync_api import expect, sync_playwright
+
+    expect.set_options(timeout=WAIT_MS)
+    with sync_playwright() as playwright:
+        args = ["--no-sandbox"] if os.geteuid() == 0 else []
+        opened = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=args)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def watched(browser, server: str) -> Iterator[Watched]:
+    context = browser.new_context(
+        viewport={"width": 1366, "height": 900}, color_scheme="light", reduced_motion="reduce", locale="en-US", timezone_id="UTC"
+    )
+    context.set_default_timeout(WAIT_MS)
+    page = context.new_page()
+    seen = Watched(page)
+    page.on("console", lambda message: seen.errors.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: seen.errors.append(str(error)))
+    page.on("request", lambda request: seen.elsewhere.append(request.url) if foreign(request.url, server) else None)
+    page.goto(server)
+    settled(page)
+    yield seen
+    context.close()
+
+
+def foreign(url: str, server: str) -> bool:
+    return urlparse(url).scheme in ("http", "https", "ws", "wss") and urlparse(url).netloc != urlparse(server).netloc
+
+
+def settled(page) -> None:
+    """The script has run and nothing is a skeleton any more."""
+    from playwright.sync_api import expect
+
+    page.wait_for_selector("[data-testid=stApp][data-test-connection-state=CONNECTED][data-test-script-state=notRunning]")
+    expect(page.get_by_test_id("stSkeleton")).to_have_count(0)
+
+
+def to(page, name: str) -> None:
+    page.get_by_role("link", name=name, exact=True).click()
+
+
+def first_total(page) -> str:
+    return page.get_by_test_id("stTable").first.locator("tbody tr").first.locator("td").nth(1).inner_text()
+
+
+@pytest.mark.probe
+def test_the_whole_trip_from_an_example_to_a_measured_decision_on_paper(watched: Watched) -> None:
+    from playwright.sync_api import expect
+
+    page = watched.page
+    page.get_by_role("button", name="Customer support").click()
+    expect(page.get_by_role("spinbutton", name="Million tokens a day")).to_have_value("15")
+    before = first_total(page)
+    page.get_by_role("spinbutton", name="Million tokens a day").fill("30")
+    page.get_by_role("spinbutton", name="Million tokens a day").press("Enter")
+    expect(page.get_by_test_id("stTable").first.locator("tbody tr").first.locator("td").nth(1)).not_to_have_text(before)
+    expect(page).to_have_url(re.compile(r"mtok_per_day=30"))
+    expect(page.get_by_text("this machine has not been measured")).to_be_visible()
+
+    to(page, "Measure")
+    page.get_by_role("combobox", name="Time to measure").click()
+    page.get_by_role("option", name="short, 15 s").click()
+    page.get_by_role("button", name="Start the probe").click()
+    expect(page.get_by_role("button", name="Cancel")).to_be_visible()
+    expect(page.get_by_text("Measured of predicted")).to_be_visible(timeout=PROBE_MS)
+    settled(page)
+    accept = page.get_by_role("button", name="Use it all the same")
+    if accept.count():  # a busy machine makes a doubtful probe
+        accept.click()
+        expect(page.get_by_text("you said so")).to_be_visible()
+
+    to(page, "Decide")
+    machine = page.get_by_role("row").filter(has_text="This machine")
+    expect(machine).to_contain_text("$")
+    expect(page.get_by_text("this machine has not been measured")).to_have_count(0)
+    assert pdf_of(page).count("Customer support") > 0
+    assert (watched.errors, watched.elsewhere) == ([], [])
+
+
+def test_a_shared_link_opens_the_same_verdict_and_its_pdf(watched: Watched, server: str) -> None:
+    from playwright.sync_api import expect
+
+    page = watched.page
+    before = first_total(page)
+    page.get_by_role("spinbutton", name="Million tokens a day").fill("400")
+    page.get_by_role("spinbutton", name="Million tokens a day").press("Enter")
+    expect(page).to_have_url(re.compile(r"mtok_per_day=400"))
+    expect(page.get_by_test_id("stTable").first.locator("tbody tr").first.locator("td").nth(1)).not_to_have_text(before)
+    total = first_total(page)
+    to(page, "Report")
+    settled(page)
+    link = page.get_by_test_id("stCode").inner_text().strip()
+    assert link.startswith(server)
+    text = pdf_of(page)
+    assert total in text
+    page.goto(link)
+    settled(page)
+    assert first_total(page) == total
+    assert (watched.errors, watched.elsewhere) == ([], [])
+
+
+def test_the_tree_is_walked_by_keyboard_and_by_mouse(watched: Watched) -> None:
+    from playwright.sync_api import expect
+
+    page = watched.page
+    question = page.get_by_role("button", name=re.compile("^How many labelled examples are there"))
+    question.focus()
+    page.keyboard.press("Enter")
+    details = page.locator(".st-key-decide\\.details, .st-key-decide-details").first
+    expect(details).to_contain_text("How many labelled examples are there?")
+    page.get_by_role("button", name=re.compile("^Advice: A larger model")).click()
+    expect(details).to_contain_text("GPT-4-class API")
+    assert watched.errors == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "height"), [(1366, 900), (390, 844)])
+def test_no_page_is_wider_than_its_window_or_holds_an_empty_chart(browser, server: str, scheme: str, width: int, height: int) -> None:
+    from playwright.sync_api import expect
+
+    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce")
+    context.set_default_timeout(WAIT_MS)
+    page = context.new_page()
+    for name in ("", "costs", "measure", "report", "sources"):
+        page.goto(f"{server}/{name}")
+        settled(page)
+        assert page.evaluate("document.scrollingElement.scrollWidth") <= width
+        expect(page.get_by_test_id("stException")).to_have_count(0)
+        for chart in page.get_by_test_id("stPlotlyChart").all():
+            assert chart.locator("svg.main-svg").first.bounding_box()["height"] > 200
+            assert chart.locator("path, rect.point").count() > 0
+    context.close()
+
+
+def pdf_of(page) -> str:
+    """The text of the PDF that the Report page hands out."""
+    to(page, "Report")
+    settled(page)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="PDF for signing off").click()
+    content = Path(download.value.path()).read_bytes()
+    assert download.value.suggested_filename.endswith(".pdf")
+    return "\n".join(sheet.extract_text() for sheet in PdfReader(io.BytesIO(content)).pages)
