@@ -1,0 +1,142 @@
+"""Shapes from files: a GGUF header written here, configs as vendors publish them, and what is wrong with bad ones."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+
+import gguf
+import httpx
+import numpy as np
+import pytest
+
+from capacity.gguf_header import read_gguf_header
+from capacity.hf_config import fetch_config, read_config
+from capacity.memory import kv_cache_bytes_per_token
+from capacity.models import model
+from capacity.tensors import gguf_metadata
+from facts.errors import InputError
+
+TODAY = date(2026, 11, 22)
+
+
+def write_header(path, spec, tensors):
+    writer = gguf.GGUFWriter(path, spec.architecture)
+    add = {"uint32": writer.add_uint32, "float32": writer.add_float32, "string": writer.add_string, "uint32s": writer.add_array}
+    for entry in gguf_metadata(spec):
+        if entry.key != "general.architecture":
+            add[entry.kind](entry.key, list(entry.value) if isinstance(entry.value, tuple) else entry.value)
+    for name in tensors:
+        writer.add_tensor(name, np.zeros((4, 32), dtype=np.float16))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+@pytest.mark.parametrize("model_id", ["llama-2-7b", "qwen3-0.6b", "qwen3-30b-a3b", "mixtral-8x7b"])
+def test_a_header_gives_back_the_shape_that_wrote_it(tmp_path, model_id):
+    spec, path = model(model_id), tmp_path / "tiny.gguf"
+    write_header(path, spec, ["token_embd.weight", *([] if spec.tied_embeddings else ["output.weight"])])
+    found = read_gguf_header(path, as_of=TODAY)
+    assert found.model.params_total == spec.params_total
+    assert kv_cache_bytes_per_token(found.model) == kv_cache_bytes_per_token(spec)
+    assert (found.quantization, found.synthetic, found.file_bytes) == ("Q4_K_M", True, path.stat().st_size)
+    assert found.tensor_bytes == 4 * 32 * 2 * (1 if spec.tied_embeddings else 2)
+
+
+@pytest.mark.parametrize("contents", [b"", b"GG", b"PK\x03\x04 a zip", b"GGUF\x03\x00\x00\x00"])
+def test_what_is_no_gguf_is_said_in_a_sentence(tmp_path, contents):
+    path = tmp_path / "model.gguf"
+    path.write_bytes(contents)
+    with pytest.raises(InputError, match="GGUF"):
+        read_gguf_header(path, as_of=TODAY)
+    with pytest.raises(InputError, match="no such file"):
+        read_gguf_header(tmp_path / "none.gguf", as_of=TODAY)
+
+
+LLAMA = {
+    "model_type": "llama",
+    "hidden_size": 4096,
+    "intermediate_size": 14336,
+    "num_attention_heads": 32,
+    "num_hidden_layers": 32,
+    "num_key_value_heads": 8,
+    "vocab_size": 128256,
+    "max_position_embeddings": 131072,
+    "tie_word_embeddings": False,
+}
+
+
+def test_a_plain_config_counts_as_published():
+    spec = read_config(json.dumps(LLAMA), name="Llama 3.1 8B", as_of=TODAY)
+    assert spec.params_total == model("llama-3.1-8b").params_total
+    assert spec.head_dim == 128
+
+
+def test_a_nested_hybrid_mixture_is_read():
+    text = {
+        "model_type": "qwen3_5_moe_text",
+        "full_attention_interval": 4,
+        "head_dim": 256,
+        "hidden_size": 4096,
+        "linear_num_key_heads": 16,
+        "linear_num_value_heads": 64,
+        "linear_value_head_dim": 128,
+        "moe_intermediate_size": 1024,
+        "shared_expert_intermediate_size": 1024,
+        "num_attention_heads": 32,
+        "num_experts": 512,
+        "num_experts_per_tok": 10,
+        "num_hidden_layers": 60,
+        "num_key_value_heads": 2,
+        "vocab_size": 248320,
+    }
+    spec = read_config(json.dumps({"model_type": "qwen3_5_moe", "text_config": text, "tie_word_embeddings": False}), name="x", as_of=TODAY)
+    assert spec.params_total == model("qwen3.5-397b-a17b").params_total
+    assert kv_cache_bytes_per_token(spec) == 15 * 2 * 2 * 256 * 2
+
+
+def test_latent_attention_and_windows_are_read():
+    mla = read_config(
+        json.dumps({**LLAMA, "model_type": "deepseek_v3", "kv_lora_rank": 512, "qk_rope_head_dim": 64, "num_hidden_layers": 61}),
+        name="x",
+        as_of=TODAY,
+    )
+    assert kv_cache_bytes_per_token(mla) == 61 * 576 * 2
+    window = read_config(
+        json.dumps({**LLAMA, "model_type": "gemma3_text", "sliding_window": 1024, "sliding_window_pattern": 6}), name="x", as_of=TODAY
+    )
+    assert window.full_attention_layers == 32 // 6
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("{", "not JSON"),
+        ("[1]", "not an object"),
+        ("{}", "'num_hidden_layers' is missing"),
+        (json.dumps({**LLAMA, "hidden_size": None}), "'hidden_size' is missing"),
+    ],
+)
+def test_a_wrong_config_is_said_in_a_sentence(text, sentence):
+    with pytest.raises(InputError, match=sentence):
+        read_config(text, name="x", as_of=TODAY)
+
+
+def test_a_repository_is_fetched_and_failures_offer_pasting():
+    def answer(request):
+        if "gated" in str(request.url):
+            return httpx.Response(403)
+        if "gone" in str(request.url):
+            raise httpx.ConnectTimeout("no network", request=request)
+        return httpx.Response(200, json=LLAMA)
+
+    client = httpx.Client(transport=httpx.MockTransport(answer))
+    assert fetch_config("meta-llama/Llama-3.1-8B", as_of=TODAY, client=client).hf_id == "meta-llama/Llama-3.1-8B"
+    with pytest.raises(InputError, match=r"gated.*paste"):
+        fetch_config("some/gated", as_of=TODAY, client=client)
+    with pytest.raises(InputError, match=r"cannot be reached.*paste"):
+        fetch_config("some/gone", as_of=TODAY, client=client)
+    with pytest.raises(InputError, match="owner/name"):
+        fetch_config("http://elsewhere/x", as_of=TODAY, client=client)
