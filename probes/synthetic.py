@@ -37,6 +37,8 @@ ROOM_SHARE = 1.05
 """Free space wanted over the exact size."""
 FILL_VERSION = 1
 """Raised when the filling changes, so that older files are not taken for new ones."""
+LOADED_ARCHITECTURES = {"llama", "qwen2", "qwen3", "qwen3moe", "gemma2", "gemma3", "phi3", "gpt-oss"}
+"""Layouts that llama.cpp has loaded and run from a file written here; Mixtral's is llama's."""
 RANDOM_KEY = "rightsize.random_weights"
 MEMORY_FILE_SYSTEMS = {"tmpfs", "ramfs"}
 
@@ -102,7 +104,12 @@ def shape_sha256(plan: TensorPlan) -> str:
 
 
 def check_types(plan: TensorPlan) -> None:
-    """InputError when the plan has a block type that cannot be filled."""
+    """InputError when llama.cpp would not load the plan's layout from these header keys, or a block type cannot be filled."""
+    if plan.model.architecture not in LOADED_ARCHITECTURES:
+        raise InputError(
+            f"{plan.model.name} has the layout '{plan.model.architecture}', which cannot be written with random weights yet "
+            f"({', '.join(sorted(LOADED_ARCHITECTURES))} can): measure a GGUF file of it with --model"
+        )
     missing = sorted({tensor.ggml_type for tensor in plan.tensors} - set(_FILLS))
     if missing:
         raise InputError(

@@ -85,7 +85,7 @@ def test_depths_and_slots_are_tests_of_their_own(tmp_path):
 
 
 @pytest.mark.probe
-@pytest.mark.parametrize("shape", ["qwen2", "qwen3moe", "mixtral", "gemma2", "gemma3", "phi3"])
+@pytest.mark.parametrize("shape", ["qwen2", "qwen3moe", "mixtral", "gemma2", "gemma3", "phi3", "gpt-oss"])
 def test_every_layout_loads_and_runs(shape, tmp_path):
     job = run(tmp_path, model=SHAPES[shape], settings=QUICK.model_copy(update={"repetitions": 1}))
     assert job.state is State.DONE, job.message

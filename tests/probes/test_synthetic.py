@@ -130,6 +130,12 @@ def test_a_type_that_cannot_be_filled_is_refused_by_name():
         synthetic.check_types(tensor_plan(tiny(), "IQ2_XS"))
 
 
+def test_a_layout_that_llama_cpp_was_not_seen_to_load_is_refused_by_name():
+    synthetic.check_types(tensor_plan(tiny(), "Q4_K_M"))
+    with pytest.raises(InputError, match="has the layout 'llama4', which cannot be written"):
+        synthetic.check_types(tensor_plan(tiny("llama4"), "Q4_K_M"))
+
+
 def refusal(model: ModelSpec) -> str:
     try:
         synthetic.check_types(tensor_plan(model, "Q4_K_M"))

@@ -42,4 +42,5 @@ SHAPES = {
     "gemma2": tiny("gemma2", tied_embeddings=True, sliding_window=512, full_attention_layers=1),
     "gemma3": tiny("gemma3", tied_embeddings=True, layers=6, sliding_window=512, full_attention_layers=1),
     "phi3": tiny("phi3"),
+    "gpt-oss": tiny_mixture("gpt-oss", sliding_window=128, full_attention_layers=1),
 }
