@@ -49,6 +49,12 @@ def option_json(option: OptionResult) -> dict[str, Any]:
     return document
 
 
+def result_json(result: object) -> dict[str, Any]:
+    """Any result of this room as JSON, keys as its attributes; numbers are not rounded."""
+    document: dict[str, Any] = _plain(result)
+    return document
+
+
 def dumps(document: dict[str, Any]) -> str:
     """JSON text, keys in the order of the contract; NaN is a mistake and raises."""
     return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)

@@ -89,11 +89,23 @@ def worlds_at(considered: Considered, values: Values, rows: int, *, only: Collec
     return worlds_of(considered, numbers_at(considered, values), values, rows, only=only)
 
 
-def worlds_of(considered: Considered, numbers: Numbers, values: Values, rows: int, *, only: Collection[str] | None = None) -> Worlds:
-    """The decision under numbers that are already arrays; the chances of being good enough come from `values`, else they stay."""
+def worlds_of(
+    considered: Considered,
+    numbers: Numbers,
+    values: Values,
+    rows: int,
+    *,
+    only: Collection[str] | None = None,
+    baseline_extra_usd: NDArray[np.float64] | float = 0.0,
+) -> Worlds:
+    """The decision under numbers that are already arrays; the chances of being good enough come from `values`, else they stay.
+
+    baseline_extra_usd: paid by the baseline on top of its bill, by month, (rows, months)
+    """
     priced = [found for found in considered.evaluations if found.supplies and (only is None or found.option.id in only)]
     options = tuple(
-        _option(found, considered, numbers, values, rows) for found in sorted(priced, key=lambda evaluation: evaluation.option.id)
+        _option(found, considered, numbers, values, rows, baseline_extra_usd if found.option.baseline else 0.0)
+        for found in sorted(priced, key=lambda evaluation: evaluation.option.id)
     )
     baseline = next(option for option in options if option.evaluation.option.baseline)
     fallback, is_fallback = _fallback(options, baseline)
@@ -150,15 +162,18 @@ def with_baseline(considered: Considered, numbers: Numbers, extra_usd: NDArray[n
 # ---- below: how ----
 
 
-def _option(found: Evaluation, considered: Considered, numbers: Numbers, values: Values, rows: int) -> OptionWorlds:
+def _option(
+    found: Evaluation, considered: Considered, numbers: Numbers, values: Values, rows: int, extra_usd: NDArray[np.float64] | float
+) -> OptionWorlds:
     totals = _cheapest(found.supplies, numbers, rows)
+    months = totals.months_usd + extra_usd
     key = quality_key(considered.evaluations, found)
     chance = np.broadcast_to(values[key][:, 0] if key in values and not found.option.baseline else found.quality.probability, (rows,))
     return OptionWorlds(
         evaluation=found,
         upfront_usd=totals.upfront_usd,
-        total_usd=np.asarray(totals.upfront_usd + totals.months_usd.sum(axis=-1)),
-        months_usd=totals.months_usd,
+        total_usd=np.asarray(totals.upfront_usd + months.sum(axis=-1)),
+        months_usd=months,
         spent_usd=totals.spent_usd,
         error_usd=_error_usd(found, numbers, rows),
         chance=np.asarray(chance),
