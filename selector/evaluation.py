@@ -21,7 +21,7 @@ from pricing.assumptions import Assumptions
 from pricing.costs import Amount, CostLine, MonthlyCosts, upfront_line
 from pricing.finetune import FinetuneCosts, finetune_costs, managed_tuning, training_gpu_hours
 from pricing.prices import ApiPrice, RentalPrice, ServerPrice, is_provider
-from pricing.tco import NOTHING_BESIDE, GoLive, RunningCosts, api_costs, local_costs, owned_costs, rented_costs
+from pricing.tco import NOTHING_BESIDE, GoLive, RunningCosts, api_costs, local_costs, owned_costs, rented_costs, serving_kwh
 from selector.catalog import Catalog
 from selector.gates import Candidate, refusal, screen
 from selector.local import LocalMachine, local_curve, why_no_machine
@@ -134,6 +134,7 @@ class Bill:
     price, rental, server: what the costs rest on
     training: what tuning costs, or None
     refused_because: why it may not be taken although it can be priced, or None
+    kwh: electricity of its servers in each month, None where tokens are bought or the power is not known; (months,)
     notes: what a reader should know
     """
 
@@ -145,6 +146,7 @@ class Bill:
     server: ServerPrice | None = None
     training: FinetuneCosts | None = None
     refused_because: str | None = None
+    kwh: NDArray[np.float64] | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -247,6 +249,7 @@ def _bill(supplies: tuple[Supply, ...], asked: Asked) -> Bill:
         server=supply.server,
         training=_training(supply, numbers),
         refused_because=refused,
+        kwh=_kwh(supply, asked, numbers),
         notes=supply.notes,
     )
 
@@ -341,7 +344,24 @@ def _token_costs(supply: Supply, price: ApiPrice, numbers: Numbers) -> MonthlyCo
         output_multiplier=assumed.output_multiplier,
         retry_share=assumed.retry_share,
         cache_write_share=assumed.cache_write_share,
-        price_factor=numbers.api_price * (numbers.baseline_price if option.baseline else at_host),
+        price_factor=numbers.api_price * (numbers.baseline_price if option.kind is Kind.BASELINE else at_host),
+    )
+
+
+def _kwh(supply: Supply, asked: Asked, numbers: Numbers) -> NDArray[np.float64] | None:
+    """Electricity of each month at the meter, rented servers too; None where tokens are bought or the device's power is not known."""
+    if supply.plan is None:
+        return None
+    known = asked.catalog.prices.server(supply.device_id) if supply.rental is not None else None
+    power_kw = supply.power_kw if supply.rental is None else known.power_kw_per_gpu if known is not None else 0.0
+    if not power_kw:
+        return None
+    return serving_kwh(
+        months=asked.requirements.horizon_months,
+        gpus=replicas_of(supply, numbers) * supply.gpus,
+        power_kw_per_gpu=power_kw,
+        pue=numbers.assumptions.pue,
+        go_live=GoLive(months_to_live=live_after(supply, numbers)),
     )
 
 
@@ -426,6 +446,8 @@ def _upfront(supply: Supply, numbers: Numbers, training: FinetuneCosts | None) -
     if option.baseline:
         return ()
     lines = [upfront_line("implementation", assumed.implementation(option.placement.value) * np.asarray(numbers.implementation))]
+    if option.kind is Kind.BASELINE:
+        return tuple(lines)
     if training is None:
         lines.append(upfront_line("evaluation", assumed.evaluation(numbers.workload.complexity)))
     else:
@@ -462,8 +484,31 @@ def supplies_of(option: Option, asked: Asked) -> tuple[Supply, ...]:
 
 def _api_supply(option: Option, asked: Asked) -> Supply:
     book, tokens = asked.catalog.prices, asked.scenario.workload.input_tokens
-    price = book.baseline_price(option.api, input_tokens=tokens) if option.baseline else book.api_price(option.api, input_tokens=tokens)
+    own = option.kind is Kind.BASELINE
+    price = book.baseline_price(option.api, input_tokens=tokens) if own else book.api_price(option.api, input_tokens=tokens)
+    if option.batch:
+        price = _partly_in_batches(price, asked.scenario.workload.can_wait_share)
     return _token_supply(option, asked, price)
+
+
+def _partly_in_batches(price: ApiPrice, share: float) -> ApiPrice:
+    """The price with a share of the requests at the batch price; linear in the tokens, so one mixed price is exact."""
+    batch = price.in_batch()
+    if batch is None:
+        raise InputError(f"no batch price of {price.ref} is known")
+
+    def mixed(rate: float, batch_rate: float) -> float:
+        return (1.0 - share) * rate + share * batch_rate
+
+    cached = None
+    if price.cached_input_usd_per_mtok is not None:
+        cached = mixed(price.cached_input_usd_per_mtok, batch.cached_or_input_usd_per_mtok)
+    return replace(
+        price,
+        input_usd_per_mtok=mixed(price.input_usd_per_mtok, batch.input_usd_per_mtok),
+        output_usd_per_mtok=mixed(price.output_usd_per_mtok, batch.output_usd_per_mtok),
+        cached_input_usd_per_mtok=cached,
+    )
 
 
 def _managed_supply(option: Option, asked: Asked) -> Supply:

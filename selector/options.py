@@ -82,6 +82,7 @@ class Option:
     quantization, engine: how it is served
     tuned: needs training on the user's labels
     baseline: today's model at its list price
+    batch: today's model, with what can wait sent in batches
     training_usd_per_mtok: the vendor's own training price, or None
     training_source: where that was read
     note: what a reader should know
@@ -101,13 +102,17 @@ class Option:
     engine: str = ""
     tuned: bool = False
     baseline: bool = False
+    batch: bool = False
     training_usd_per_mtok: float | None = None
     training_source: str = ""
     note: str = ""
 
 
-def list_options(workload: Workload) -> tuple[Option, ...]:
-    """The baseline first, then every arm of the catalogue in each of its placements."""
+def list_options(workload: Workload, *, blended_price: bool = False) -> tuple[Option, ...]:
+    """The baseline first, then every arm of the catalogue in each of its placements.
+
+    With a blended price of the user's own the baseline is the only option of its arm: no other form of it can be told apart.
+    """
     baseline = Option(
         id="api-" + slug(workload.baseline_model),
         title=f"{workload.baseline_model} (today's API)",
@@ -119,7 +124,10 @@ def list_options(workload: Workload) -> tuple[Option, ...]:
         baseline=True,
     )
     others = [_option(arm, placement) for arm in arms() for placement in arm.placements if arm.api != workload.baseline_model]
-    return (baseline, *(_untuned_without_labels(option, workload) for option in others))
+    if workload.can_wait_share > 0:
+        others.insert(0, _in_batches(baseline, workload))
+    kept = [option for option in others if not (blended_price and option.arm is Arm.API)]
+    return (baseline, *(_untuned_without_labels(option, workload) for option in kept))
 
 
 @cache
@@ -154,6 +162,12 @@ def _option(arm: ArmFact, placement: Placement) -> Option:
         training_source=arm.training_source,
         note=arm.note,
     )
+
+
+def _in_batches(baseline: Option, workload: Workload) -> Option:
+    """The baseline's model with the requests that can wait at its batch price."""
+    title = f"{workload.baseline_model}, {workload.can_wait_share:.0%} in batches"
+    return replace(baseline, id=f"{baseline.id}-batch", title=title, baseline=False, batch=True, note="batches are answered within a day")
 
 
 def _untuned_without_labels(option: Option, workload: Workload) -> Option:

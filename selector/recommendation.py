@@ -15,10 +15,11 @@ from facts.errors import InputError
 from facts.records import Basis
 from pricing.costs import MonthlyCosts
 from pricing.finance import npv_usd, payback_months, roi
+from pricing.tco import amortised_view, co2e_kg
 from selector import sentences
 from selector.alarms import alarms_of
 from selector.catalog import Catalog
-from selector.evaluation import Asked, Evaluation, evaluate
+from selector.evaluation import Asked, Bill, Evaluation, evaluate
 from selector.local import local_machine
 from selector.options import list_options
 from selector.public import to_json
@@ -88,7 +89,7 @@ def consider(scenario: Scenario, catalog: Catalog, tree: Tree | None = None) -> 
     workload = scenario.workload
     requirements = requirements_of(workload)
     path, leaf = walk(tree, workload)
-    options = list_options(workload)
+    options = list_options(workload, blended_price=scenario.prices.api_blended_usd_per_mtok is not None)
     nothing = np.zeros(requirements.horizon_months)
     asked = Asked(
         scenario=scenario,
@@ -118,7 +119,7 @@ def conclude(considered: Considered) -> Recommendation:
     scenario, catalog, leaf = asked.scenario, asked.catalog, considered.leaf
     results = tuple(_result(evaluation, baseline, considered.fallback, asked) for evaluation in evaluations)
     results = _against_70b(results, evaluations)
-    results = tuple(sorted(results, key=_rank))
+    results = (results[0], *sorted(results[1:], key=_rank))
     results = _mark_tree_pick(results, leaf)
     choice = _choice(results, baseline.option.id, considered.fallback, scenario.workload.horizon_months)
     sources = sources_of(evaluations, asked, choice.option_id)
@@ -207,8 +208,25 @@ def _result(evaluation: Evaluation, baseline: Evaluation, fallback: Evaluation |
         roi=None if option.baseline else _number(roi(base.total_usd, costs.total_usd, costs.upfront_usd)),
         payback_months=None if option.baseline else _number(payback_months(flow)),
         run_rate_year_usd=float(costs.run_rate_year_usd),
+        amortised_total_usd=_amortised_usd(evaluation, asked),
+        energy_kwh=None if bill.kwh is None else float(bill.kwh.sum()),
+        kwh_per_mtok=None if bill.kwh is None else float(bill.kwh.sum() / (tokens / 1e6)),
+        co2e_kg=_co2e_kg(bill, asked),
         notes=(*bare.notes, *bill.notes),
     )
+
+
+def _amortised_usd(evaluation: Evaluation, asked: Asked) -> float | None:
+    """The total of an owned option with depreciation and capital charge instead of the purchase; shown beside, never ranked."""
+    if evaluation.bill is None or evaluation.option.placement is not Placement.OWNED:
+        return None
+    return float(amortised_view(evaluation.bill.costs, asked.scenario.assumptions.owning()).total_usd)
+
+
+def _co2e_kg(bill: Bill, asked: Asked) -> float | None:
+    """Emissions of the electricity, where the user states the grid's intensity."""
+    intensity = asked.scenario.assumptions.grid_kg_co2e_per_kwh
+    return None if bill.kwh is None or intensity is None else float(co2e_kg(bill.kwh, intensity).sum())
 
 
 def _months(costs: MonthlyCosts) -> tuple[Month, ...]:
@@ -260,7 +278,7 @@ def _rank(result: OptionResult) -> tuple[bool, float, str]:
 
 
 def _mark_tree_pick(results: tuple[OptionResult, ...], leaf: Leaf) -> tuple[OptionResult, ...]:
-    """The cheapest feasible option of the first arm of the leaf that has one; a refused one where none is feasible."""
+    """The feasible option of lowest expected cost of the first arm of the leaf that has one; a refused one where none is feasible."""
     named = [result for arm in leaf.arms for result in results if result.arm is arm]
     named = [result for result in named if result.placement in leaf.placements] or named
     pick = next((result for result in named if result.feasible), named[0] if named else None)
@@ -269,7 +287,7 @@ def _mark_tree_pick(results: tuple[OptionResult, ...], leaf: Leaf) -> tuple[Opti
 
 def _choice(results: tuple[OptionResult, ...], baseline_id: str, fallback: Evaluation | None, horizon: int) -> Choice:
     by_id = {result.id: result for result in results}
-    feasible = [result for result in results if result.feasible]
+    feasible = sorted((result for result in results if result.feasible), key=_rank)
     baseline = by_id[baseline_id]
     tree = next((result for result in results if result.tree_pick), None)
     cheapest = min(feasible, key=lambda result: (result.total_usd or 0.0, result.id), default=None)

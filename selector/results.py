@@ -214,6 +214,9 @@ class OptionResult:
     npv_usd, roi, payback_months: against the baseline; payback from the start of the project, None where not reached in the horizon
     payback_vs_70b_months: the same against the cheapest self-hosted 70B
     run_rate_year_usd: twelve times the last month, the bill once everything runs
+    amortised_total_usd: an owned option with depreciation and capital charge instead of the purchase; beside the total, never ranked
+    energy_kwh, kwh_per_mtok: electricity of its servers at the meter, whoever pays for it; None where tokens are bought
+    co2e_kg: emissions of that, where the grid's intensity is stated
     live_after_months: months in which the baseline still serves
     tree_pick: the decision tree's own choice
     notes: what a reader should know
@@ -245,6 +248,10 @@ class OptionResult:
     payback_months: float | None = None
     payback_vs_70b_months: float | None = None
     run_rate_year_usd: float | None = None
+    amortised_total_usd: float | None = None
+    energy_kwh: float | None = None
+    kwh_per_mtok: float | None = None
+    co2e_kg: float | None = None
     live_after_months: float = 0.0
     tree_pick: bool = False
     notes: tuple[str, ...] = ()
@@ -348,7 +355,7 @@ class Recommendation:
     scenario: the inputs
     path, leaf: the walk through the decision tree
     choice: the recommendation
-    options: ranked: feasible by expected cost first, then the refused
+    options: the baseline, then the others ranked: feasible ones by expected cost, then the refused
     table: the fixed three rows
     measured: what rests on a measurement
     alarms: what looks wrong in the inputs
