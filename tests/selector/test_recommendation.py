@@ -470,3 +470,54 @@ def test_a_database_that_cannot_be_written_is_one_line(tmp_path):
     assert done.returncode == 2
     assert done.stderr.startswith("error: the database /proc/nowhere/x.sqlite3 cannot be created")
     assert done.stderr.count("\n") == 1
+
+
+# ---- batches, energy, the amortised view ----
+
+
+def test_the_baseline_stands_first_and_the_others_are_ranked_behind_it():
+    for decision in (decide(), decide(tokens_per_day=20e9), decide(can_wait_share=0.5), decide(residency="on_prem")):
+        assert decision.options[0].id == decision.choice.baseline_option_id
+        expected = [o.expected_usd for o in decision.options[1:] if o.feasible]
+        assert expected == sorted(expected)
+        feasible = [o.feasible for o in decision.options[1:]]
+        assert feasible == sorted(feasible, reverse=True)
+
+
+def test_what_can_wait_is_billed_at_half_and_never_under_a_blended_price():
+    decision = decide(can_wait_share=0.5)
+    batch = decision.option("api-openai-gpt-4o-batch")
+    base = baseline_of(decision)
+    assert batch.arm is Arm.API
+    assert batch.quality.probability == 1.0
+    assert lines_of(batch, 2)["tokens_input"] == pytest.approx(lines_of(base, 2)["tokens_input"] * (0.5 + 0.5 * 0.5))
+    assert [line.name for line in batch.upfront_lines] == ["implementation"]
+    assert decide().option("api-openai-gpt-4o-batch") is None
+    blended = decide(can_wait_share=0.5, prices={"api_blended_usd_per_mtok": 15})
+    assert len(by_arm(blended, Arm.API)) == 1
+
+
+def test_a_model_without_a_batch_price_says_so():
+    decision = decide(can_wait_share=0.5, baseline_model="groq:llama-3.3-70b-versatile")
+    assert "no batch price" in decision.option("api-groq-llama-3.3-70b-versatile-batch").refused_because
+
+
+def test_energy_is_gpus_times_kilowatts_times_hours_times_pue():
+    decision = decide(residency="on_prem", assumptions={"server_kw_per_gpu": 0.5, "pue": 1.2, "grid_kg_co2e_per_kwh": 0.4})
+    option = by_arm(decision, Arm.SELF_HOSTED_70B, Placement.OWNED)[0]
+    gpus = option.plan.replicas * option.plan.gpus_per_replica
+    months = 12 - 2 + 1  # untuned: live after two months, servers from the second
+    assert option.energy_kwh == pytest.approx(gpus * 0.5 * 730 * 1.2 * months)
+    assert option.co2e_kg == pytest.approx(option.energy_kwh * 0.4)
+    assert option.kwh_per_mtok == pytest.approx(option.energy_kwh / (50 * 365))
+    assert baseline_of(decision).energy_kwh is None
+    assert decide().option(option.id).co2e_kg is None
+
+
+def test_the_amortised_view_of_an_owned_server_stands_beside_its_cash_total():
+    assumed = {"life_years": 4, "residual_share": 0.0, "capital_share_per_year": 0.0}
+    decision = decide(residency="on_prem", assumptions=assumed)
+    option = by_arm(decision, Arm.SELF_HOSTED_70B, Placement.OWNED)[0]
+    servers = next(line.usd for line in option.upfront_lines if line.name == "servers")
+    assert option.amortised_total_usd == pytest.approx(option.total_usd - servers + servers / 48 * 12)
+    assert by_arm(decision, Arm.SELF_HOSTED_70B, Placement.RENTED)[0].amortised_total_usd is None
