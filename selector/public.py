@@ -26,6 +26,7 @@ def to_json(recommendation: Recommendation) -> dict[str, Any]:
         "leaf_advice": _plain(recommendation.leaf),
         "recommendation": _plain(recommendation.choice),
         "table": _plain(recommendation.table),
+        "article_method": _plain(recommendation.article_method),
         "options": [option_json(option) for option in recommendation.options],
         "measured": _plain(recommendation.measured),
         "alarms": list(recommendation.alarms),

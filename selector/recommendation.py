@@ -20,6 +20,7 @@ from selector import sentences
 from selector.alarms import alarms_of
 from selector.catalog import Catalog
 from selector.evaluation import Asked, Bill, Evaluation, evaluate
+from selector.linear import linear_rows
 from selector.local import local_machine
 from selector.options import list_options
 from selector.public import to_json
@@ -122,6 +123,7 @@ def conclude(considered: Considered) -> Recommendation:
     results = (results[0], *sorted(results[1:], key=_rank))
     results = _mark_tree_pick(results, leaf)
     choice = _choice(results, baseline.option.id, considered.fallback, scenario.workload.horizon_months)
+    table = _table(results, baseline.option.id)
     sources = sources_of(evaluations, asked, choice.option_id)
     return Recommendation(
         as_of=catalog.as_of,
@@ -132,7 +134,8 @@ def conclude(considered: Considered) -> Recommendation:
         leaf=leaf,
         choice=choice,
         options=results,
-        table=_table(results, baseline.option.id),
+        table=table,
+        article_method=linear_rows(scenario.workload, table, results),
         measured=_measured(results, choice, asked),
         alarms=alarms_of(asked, evaluations),
         not_counted=NOT_COUNTED,

@@ -116,6 +116,7 @@ class QualityPrior:
     because: the published cases behind it, in a sentence
     basis: published or assumed (never measured before the user's own test)
     source: where the cases were read
+    cases: the published cases closest to the option, a line each
     """
 
     probability: float
@@ -124,6 +125,7 @@ class QualityPrior:
     because: str
     basis: Basis
     source: str
+    cases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -309,6 +311,25 @@ class TableRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LinearRow:
+    """An arm by the article's own method, tokens times one price per million: for comparison, never ranked.
+
+    label: the arm in the article's words
+    usd_per_mtok: the article's price
+    usd_per_month, usd_per_year: at your volume, a month of 365/12 days
+    our_usd_per_mtok: what the option that stands for the arm costs, everything in it; None where it cannot be priced
+    because: why the two differ
+    """
+
+    label: str
+    usd_per_mtok: float
+    usd_per_month: float
+    usd_per_year: float
+    our_usd_per_mtok: float | None
+    because: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class SourceLine:
     """One number in use and where it comes from.
 
@@ -357,6 +378,7 @@ class Recommendation:
     choice: the recommendation
     options: the baseline, then the others ranked: feasible ones by expected cost, then the refused
     table: the fixed three rows
+    article_method: the same three rows by the article's own method, for comparison
     measured: what rests on a measurement
     alarms: what looks wrong in the inputs
     not_counted: what the bill leaves out
@@ -373,6 +395,7 @@ class Recommendation:
     options: tuple[OptionResult, ...]
     table: tuple[TableRow, ...]
     measured: Measured
+    article_method: tuple[LinearRow, ...] = ()
     alarms: tuple[str, ...] = ()
     not_counted: tuple[str, ...] = ()
     sources: tuple[SourceLine, ...] = field(default_factory=tuple)

@@ -231,6 +231,18 @@ def test_the_fixed_table_has_its_three_rows_whatever_is_recommended():
             assert row.refused_because == option.refused_because
 
 
+def test_the_articles_linear_method_stands_beside_with_the_difference_explained():
+    decision = decide()
+    api, seventy, tuned = decision.article_method
+    assert api.usd_per_year == pytest.approx(273_750.00)  # printed in the article as a month
+    assert seventy.usd_per_month == pytest.approx(50 * 1.50 * 365 / 12)
+    assert tuned.usd_per_year == pytest.approx(50 * 0.15 * 365)
+    assert "always full" in seventy.because
+    for row, shown in zip(decision.article_method, decision.table, strict=True):
+        assert row.label == shown.label
+        assert row.our_usd_per_mtok == decision.option(shown.option_id).usd_per_mtok
+
+
 def test_nothing_is_called_measured_that_is_not():
     decision = decide(residency="on_prem")
     assert decision.measured.share == 0.0
