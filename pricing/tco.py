@@ -325,16 +325,18 @@ def _running_lines(
     serving: NDArray[np.float64] | None = None,
 ) -> tuple[CostLine, ...]:
     serving = present if serving is None else serving
-    waiting = 1.0 - _from_month(months, np.asarray(go_live.months_to_live) + 1)
     amounts = (
-        ("supporting_infra", np.asarray(running.supporting_infra_usd_per_month) * present),
-        ("monitoring", np.asarray(running.monitoring_usd_per_month) * present),
-        ("staff", np.asarray(running.staff_fte) * np.asarray(running.fte_month_usd) * present),
-        ("on_call", np.asarray(running.on_call_usd_per_month) * present),
-        ("retraining", np.asarray(retraining_usd_per_month) * serving),
-        ("double_running", np.asarray(go_live.baseline_usd) * waiting),
+        ("supporting_infra", running.supporting_infra_usd_per_month, present),
+        ("monitoring", running.monitoring_usd_per_month, present),
+        ("staff", np.asarray(running.staff_fte) * np.asarray(running.fte_month_usd), present),
+        ("on_call", running.on_call_usd_per_month, present),
+        ("retraining", retraining_usd_per_month, serving),
     )
-    return nonzero(tuple(monthly_line(name, usd, months) for name, usd in amounts))
+    lines = [monthly_line(name, np.asarray(usd) * when, months) for name, usd, when in amounts if np.any(usd)]
+    if np.any(go_live.baseline_usd):
+        waiting = 1.0 - _from_month(months, np.asarray(go_live.months_to_live) + 1)
+        lines.append(monthly_line("double_running", np.asarray(go_live.baseline_usd) * waiting, months))
+    return nonzero(tuple(lines))
 
 
 def _shape(replicas: Amount, months: int) -> tuple[int, ...]:
