@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from capacity.models import ModelSpec, find_model, model
+from capacity.gguf_header import read_gguf_header
+from capacity.models import ModelSpec, find_model, model, models
 from capacity.tensors import tensor_plan
 from facts import commandline
 from facts.errors import InputError
@@ -80,9 +81,9 @@ def llamacpp_command(
         gpu_layers=gpu_layers,
         passive_wait=passive,
     )
-    shape = _model(synthetic) if synthetic else None
     if model_file is not None:
         llamacpp.check_gguf(model_file)
+    shape = _model(synthetic) if synthetic else _shape_of(model_file)
     request = ProbeRequest(
         settings=chosen, models_dir=settings().models_dir, file=model_file, model=shape, quantization=quant, keep=keep, wait=wait
     )
@@ -335,6 +336,20 @@ def _table(*columns: str) -> Table:
 
 def _model(text: str) -> ModelSpec:
     return find_model(text) or model(text)
+
+
+def _shape_of(file: Path | None) -> ModelSpec | None:
+    """The catalogue's model of a user's file: the same shape, and the same name where several share it; None when there is none."""
+    if file is None:
+        return None
+    try:
+        header = read_gguf_header(file, as_of=datetime.now(UTC).date()).model
+    except InputError:
+        return None  # llama.cpp's own loader says what is wrong with it
+    fields = ("architecture", "layers", "hidden", "heads", "kv_heads", "head_dim", "vocab", "experts")
+    same = [known for known in models() if all(getattr(known, field) == getattr(header, field) for field in fields)]
+    named = find_model(header.name)
+    return named if named in same else next(iter(same), None)
 
 
 def _settings(**chosen: object) -> LlamaCppSettings:

@@ -71,7 +71,8 @@ def _test(measurement: Measurement, test: TestResult) -> Iterator[Doubt]:
     if test.processor_share and not settings.passive_wait and not _on_gpu(measurement):
         share = timing.median(test.processor_share)
         if share < PROCESSOR_LIMIT:
-            text = f"{test.name}: its threads had a core for {share:.0%} of the time (limit {PROCESSOR_LIMIT:.0%}), the rest was taken away"
+            had = f"its threads had a core for {share:.0%} of the time (limit {PROCESSOR_LIMIT:.0%})"
+            text = f"{test.name}: {had}, the rest was taken away: rerun on an idle machine, or with passive waiting"
             yield Doubt(text=text, blocks=True)
     wanted = settings.prompt_tokens if test.n_prompt else settings.output_tokens
     if test.n_prompt + test.n_gen < wanted:

@@ -484,11 +484,12 @@ def _model_file(file: Path, plan: TensorPlan | None) -> ModelFile:
         return ModelFile(name=file.name, bytes=synthetic.file_bytes(plan), sha256=synthetic.shape_sha256(plan), synthetic=True)
     size, digest = file.stat().st_size, hashlib.sha256()
     with file.open("rb") as opened:
+        head = opened.read(1 << 20)
         digest.update(str(size).encode())
-        digest.update(opened.read(1 << 20))
+        digest.update(head)
         opened.seek(max(0, size - (1 << 20)))
         digest.update(opened.read(1 << 20))
-    return ModelFile(name=file.name, bytes=size, sha256=digest.hexdigest())
+    return ModelFile(name=file.name, bytes=size, sha256=digest.hexdigest(), synthetic=synthetic.RANDOM_KEY.encode() in head)
 
 
 def _quantization(loaded: Loaded | None) -> str:

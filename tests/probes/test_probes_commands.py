@@ -130,6 +130,20 @@ def test_the_probe_of_the_readme_writes_keeps_and_lists_a_measurement(tmp_path, 
     assert not list(tmp_path.rglob("*.gguf*"))  # --delete
 
 
+@pytest.mark.probe
+def test_a_file_of_the_catalogue_is_recognised_and_random_weights_in_it_are_noticed(tmp_path, probes):
+    out, folder = tmp_path / "measurement.json", tmp_path / "models"
+    assert probes("synthesize", "qwen3-0.6b", "--yes", "--folder", str(folder)).returncode == 0
+    file = next(folder.iterdir())
+    arguments = ("--seconds", "2", "--prompt", "32", "--output", "0", "--repetitions", "1", "--passive", "--no-save", "--out", str(out))
+    done = probes("llamacpp", "--model", str(file), *arguments)
+    assert done.returncode == 0, done.stderr
+    measurement = Measurement.from_json(out.read_bytes())
+    assert (measurement.model_id, measurement.quantization) == ("qwen3-0.6b", "Q4_K_M")
+    assert measurement.model_file.synthetic
+    assert file.exists()  # a file given by name is the user's
+
+
 def test_an_endpoint_is_measured_from_the_command_line(tmp_path, probes):
     out = tmp_path / "endpoint.json"
     with FakeServer(Behaviour(itl_s=0.002)) as server:
