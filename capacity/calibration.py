@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import exp, log
 
 import numpy as np
+from scipy.optimize import nnls
 
 from capacity.accelerators import Server
 from capacity.cases import RATES, Case
@@ -17,7 +18,7 @@ from facts.errors import InputError
 
 TRUST = {"decode": 0.92, "prefill": 0.88, "serving": 0.85}
 """Share of the log error of one probe that is the device's own: its variance over the sum with that of models and repetitions."""
-TRUST_FITTED = {"decode": 0.75, "prefill": 0.75, "serving": 0.3}
+TRUST_FITTED = {"decode": 0.75, "prefill": 0.75, "serving": 0.15}
 """The same where the engine was fitted: left-out devices differ little from the fit there, least in serving."""
 OTHER_ENGINE_TRUST = 0.35
 """The same where the probe ran on another engine."""
@@ -144,6 +145,75 @@ def ideal(efficiency: Efficiency) -> Efficiency:
     times = ("layer_s", "expert_layer_s", "prefill_layer_s", "step_s", "sequence_s", "link_s", "activation_passes", "unpack_flops")
     exponents = ("flops_exponent", "precision_exponent")
     return efficiency.model_copy(update={**dict.fromkeys(exponents, 1.0), **dict.fromkeys(shares, 1.0), **dict.fromkeys(times, 0.0)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbePoint:
+    """What one model did on this device, one sequence at a time.
+
+    model: its shape
+    quantization: precision, as Q4_K_M
+    prompt_tokens: length of the prompt test
+    prompt_tokens_per_s: its rate, or None
+    generated_tokens: length of the generation test
+    generated_tokens_per_s: its rate, or None
+    file_bytes: size of the file where it is known
+    """
+
+    model: ModelSpec
+    quantization: str
+    prompt_tokens: float = 512.0
+    prompt_tokens_per_s: float | None = None
+    generated_tokens: float = 128.0
+    generated_tokens_per_s: float | None = None
+    file_bytes: float | None = None
+
+
+def efficiency_from_probes(points: Sequence[ProbePoint], server: Server, *, engine: str = "llama.cpp") -> Efficiency:
+    """The parameters of an engine on this device from models of different size, which tell bandwidth from the time per layer.
+
+    Relative least squares with both parts at least 0: t = f S + L a, with S the estimated time without the time per layer. One
+    point gives a factor only, as `efficiency_from_probe`. Bandwidth alone, carried from a 0.5B to a 7B, is 30 % off.
+    """
+    if not points:
+        raise InputError("no measured model was given: at least one is needed")
+    base = efficiency_for(engine, server.accelerator)
+    layout = Layout(tensor_parallel=float(server.gpus))
+    bare = base.model_copy(update={"layer_s": 0.0, "expert_layer_s": 0.0, "linear_layer_s": 0.0, "prefill_layer_s": 0.0})
+    decode: list[tuple[float, float, float]] = []
+    prefill: list[tuple[float, float, float]] = []
+    for point in points:
+        cost = footprint(point.model, point.quantization, file_bytes=point.file_bytes)
+        device, layers = rates(server.accelerator, cost.compute, base), float(cost.layers)
+        if point.generated_tokens_per_s is not None:
+            _positive("generated_tokens_per_s", point.generated_tokens_per_s)
+            part = float(decode_step_s(cost, device, bare, batch=1.0, context_tokens=point.generated_tokens / 2.0, layout=layout))
+            decode.append((part, layers, 1.0 / point.generated_tokens_per_s))
+        if point.prompt_tokens_per_s is not None:
+            _positive("prompt_tokens_per_s", point.prompt_tokens_per_s)
+            part = float(prefill_s(cost, device, bare, tokens=point.prompt_tokens, layout=layout))
+            passes = float(np.ceil(point.prompt_tokens / base.prefill_chunk))
+            prefill.append((part, layers * passes, point.prompt_tokens / point.prompt_tokens_per_s))
+    decode_factor, layer_s = _two_parts(decode, base.layer_s)
+    prefill_factor, prefill_layer_s = _two_parts(prefill, base.prefill_layer_s)
+    found = base.model_copy(update={"layer_s": layer_s, "prefill_layer_s": prefill_layer_s})
+    return with_factors(found, decode=decode_factor, prefill=prefill_factor)
+
+
+def _two_parts(rows: Sequence[tuple[float, float, float]], prior_s: float) -> tuple[float, float]:
+    """(factor, seconds per layer before the factor) of rows (part, layers, time); with one row the prior ratio of both is kept."""
+    if not rows:
+        return 1.0, prior_s
+    if len(rows) == 1:
+        part, layers, time = rows[0]
+        return time / (part + layers * prior_s), prior_s
+    weights = np.array([1.0 / time for _, _, time in rows])
+    columns = np.array([[part, layers] for part, layers, _ in rows]) * weights[:, None]
+    (factor, per_layer), _ = nnls(columns, np.ones(len(rows)))
+    if factor <= 0.0:  # the sizes were too near each other to tell the two apart
+        factors = [time / (part + layers * prior_s) for part, layers, time in rows]
+        return float(np.median(factors)), prior_s
+    return float(factor), float(per_layer / factor)
 
 
 def efficiency_from_probe(

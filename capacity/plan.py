@@ -73,7 +73,7 @@ def plan_capacity(
     if spare_replicas < 0:
         raise InputError(f"spare_replicas {spare_replicas} cannot be negative")
     gpus = gpus_per_replica or curve.gpus
-    point, refusal = _operating_point(curve, service_level)
+    point, refusal = operating_point(curve, service_level)
     if point is None:
         return CapacityPlan(
             replicas=0,
@@ -125,7 +125,7 @@ def capacity_tokens_per_month(
     return requests_per_s / peak_to_mean * hours_per_month * SECONDS_PER_HOUR * tokens_per_request
 
 
-def _operating_point(curve: ServingCurve, level: ServiceLevel) -> tuple[Throughput | None, str | None]:
+def operating_point(curve: ServingCurve, level: ServiceLevel) -> tuple[Throughput | None, str | None]:
     """The point of most requests per second among those that keep the service level, or why there is none."""
     if not curve.points:
         return None, curve.note or "the server gives no throughput for this model"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from capacity.accelerators import Server, accelerator
-from capacity.calibration import efficiency_from_probe
+from capacity.calibration import ProbePoint, efficiency_from_probe, efficiency_from_probes
+from capacity.footprint import footprint
 from capacity.models import model
 from capacity.throughput import serving_curve
 from facts.errors import InputError
@@ -43,3 +44,35 @@ def test_one_phase_alone_leaves_the_other_as_estimated():
 def test_a_rate_of_nothing_is_no_measurement():
     with pytest.raises(InputError, match="generated_tokens_per_s 0 is not a measurement"):
         efficiency_from_probe(model("qwen3-0.6b"), "Q4_K_M", DESKTOP, generated_tokens_per_s=0.0)
+
+
+def truth(model_id, *, streams_gb_per_s=15.0, layer_s=0.0002, gflops=110.0):
+    """A machine that streams at one speed, computes at another and loses a fixed time per layer."""
+    cost = footprint(model(model_id), "Q4_K_M")
+    decode = cost.dense_bytes / (streams_gb_per_s * 1e9) + cost.layers * layer_s
+    prompt = 2 * (cost.matmul_params - cost.head_params) * 512 / (gflops * 1e9)
+    return ProbePoint(model=model(model_id), quantization="Q4_K_M", prompt_tokens_per_s=512 / prompt, generated_tokens_per_s=1 / decode)
+
+
+def test_two_sizes_tell_bandwidth_from_the_time_per_layer_and_predict_a_third():
+    probed = efficiency_from_probes([truth("qwen3-0.6b"), truth("qwen3-4b")], DESKTOP)
+    predicted = curve_of(probed, "llama-2-7b").points[0].tpot_ms
+    assert predicted == pytest.approx(1000 / truth("llama-2-7b").generated_tokens_per_s, rel=0.05)
+    alone = efficiency_from_probes([truth("qwen3-0.6b")], DESKTOP)
+    off = abs(curve_of(alone, "llama-2-7b").points[0].tpot_ms / (1000 / truth("llama-2-7b").generated_tokens_per_s) - 1)
+    assert off > abs(predicted / (1000 / truth("llama-2-7b").generated_tokens_per_s) - 1)
+
+
+def test_one_point_of_many_is_the_same_as_one_probe():
+    point = truth("qwen3-0.6b")
+    many = efficiency_from_probes([point], DESKTOP)
+    one = efficiency_from_probe(
+        point.model, "Q4_K_M", DESKTOP, prompt_tokens_per_s=point.prompt_tokens_per_s, generated_tokens_per_s=point.generated_tokens_per_s
+    )
+    assert many.decode_factor == pytest.approx(one.decode_factor)
+    assert many.prefill_factor == pytest.approx(one.prefill_factor)
+
+
+def test_no_point_at_all_is_refused():
+    with pytest.raises(InputError, match="at least one is needed"):
+        efficiency_from_probes([], DESKTOP)
