@@ -51,6 +51,8 @@ class Assumptions(Fact):
     """One-off engineering of a tuned model (data preparation, training, comparison, release); absent: engineer-days times their price."""
     finetune_engineer_days: float = Field(default=40.0, ge=0, le=10_000)
     """Engineer-days of a first tuned model, where no amount is stated."""
+    encoder_engineer_days: float = Field(default=12.0, ge=0, le=10_000)
+    """Engineer-days of a first encoder classifier, where no amount is stated; it trains in minutes and needs no serving engine."""
     engineer_day_usd: float = Field(default=1_500.0, ge=0, le=100_000)
     """What an engineer's day costs."""
     labels_usd: float | None = Field(default=None, ge=0, le=1e9)
@@ -150,11 +152,11 @@ class Assumptions(Fact):
             return self.evaluation_usd
         return 2.0 * self.evaluation_cases * self.label_usd(complexity) + self.evaluation_engineer_days * self.engineer_day_usd
 
-    def finetune_engineering(self) -> float:
-        """Engineering of a first tuned model, USD."""
+    def finetune_engineering(self, *, encoder: bool = False) -> float:
+        """Engineering of a first tuned model, or of a first encoder classifier, USD."""
         if self.finetune_engineering_usd is not None:
             return self.finetune_engineering_usd
-        return self.finetune_engineer_days * self.engineer_day_usd
+        return (self.encoder_engineer_days if encoder else self.finetune_engineer_days) * self.engineer_day_usd
 
     def examples_to_train(self, labelled_examples: int) -> int:
         """Training examples, given how many are labelled."""

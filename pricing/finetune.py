@@ -98,6 +98,7 @@ def finetune_costs(
     labelled_examples: int,
     tokens_per_example: float,
     run_usd_per_mtok: float,
+    encoder: bool = False,
     teacher_usd_per_label: float | None = None,
 ) -> FinetuneCosts:
     """The whole bill of tuning one model.
@@ -105,6 +106,7 @@ def finetune_costs(
     labelled_examples: that exist; missing ones are labelled, existing ones checked
     tokens_per_example: input and output together
     run_usd_per_mtok: training price, managed (`managed_tuning`) or computed (`own_training_usd_per_mtok`); the user's own price wins
+    encoder: whether it is a small classifier, which takes fewer engineer-days
     teacher_usd_per_label: with labels by a teacher model, its tokens for one example (`teacher_labels_usd`); a person still checks each
     """
     examples = assumptions.examples_to_train(labelled_examples)
@@ -132,7 +134,7 @@ def finetune_costs(
         labels_usd=labels,
         evaluation_usd=evaluation,
         runs_usd=runs,
-        engineering_usd=assumptions.finetune_engineering(),
+        engineering_usd=assumptions.finetune_engineering(encoder=encoder),
         label_refresh_usd=refresh,
         retrain_usd=retrain,
         retraining_usd_per_month=retraining_usd_per_month(retrain, assumptions.retrains_per_year),

@@ -425,6 +425,7 @@ def _training(supply: Supply, numbers: Numbers) -> FinetuneCosts | None:
         complexity=numbers.workload.complexity,
         labelled_examples=numbers.workload.labelled_examples,
         tokens_per_example=supply.tokens_per_example,
+        encoder=supply.option.kind is Kind.ENCODER,
         run_usd_per_mtok=usd_per_mtok,  # type: ignore[arg-type]  # plain arithmetic inside, it broadcasts
     )
 
