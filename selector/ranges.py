@@ -17,6 +17,7 @@ from scipy.optimize import brentq
 from facts.records import Basis, Fact, Source, read_facts
 from pricing.assumptions import AssumptionNote, Assumptions, register
 from selector.evaluation import Z80, Asked, Evaluation
+from selector.quality import Kind
 from selector.results import QualityPrior
 
 DOUBTED: Final = (
@@ -322,7 +323,7 @@ def _speed_ranges(evaluations: tuple[Evaluation, ...]) -> list[Range]:
 def _quality_ranges(evaluations: tuple[Evaluation, ...]) -> list[Range]:
     ranges: dict[str, Range] = {}
     for found in evaluations:
-        if found.option.baseline or not found.supplies:
+        if found.option.kind is Kind.BASELINE or not found.supplies:
             continue
         key = quality_key(evaluations, found)
         title = found.option.kind.replace("_", " ") if key == f"{QUALITY}{found.option.kind}" else found.option.title
