@@ -128,8 +128,11 @@ def test_every_module_is_in_the_architecture_and_every_file_it_names_is_there() 
     for section in text.split("\n### `")[1:]:
         room = section.partition("/`")[0]
         named |= {f"{room}/{name}" for name in re.findall(r"^\| `([\w/]+\.py)`", section, re.MULTILINE)}
-    there = {str(path.relative_to(ROOT)) for path in python_files()}
-    assert (sorted(there - named), sorted(named - there)) == ([], []), "(not in docs/architecture.md, only there)"
+    there = {str(path.relative_to(ROOT)): path for path in python_files()}
+    lines = [f"{name}: {(ast.get_docstring(ast.parse(path.read_text())) or '').splitlines()[:1]}" for name, path in there.items()]
+    missing = [line for line in lines if line.partition(":")[0] not in named]
+    assert not missing, "add to the tables of docs/architecture.md: " + "; ".join(missing)
+    assert named <= set(there), f"no longer there: {sorted(named - set(there))}"
 
 
 # What every reader knows, or what is a name rather than a term.
