@@ -1,4 +1,4 @@
-"""How likely each option is good enough: within 5 % of the baseline on the user's own task.
+"""How likely each option is good enough: within the margin of the baseline on the user's own task.
 
 Weak priors from published cases until the user's own test replaces them. A chance is never read as a score.
 """
@@ -6,33 +6,40 @@ Weak priors from published cases until the user's own test replaces them. A chan
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
-from importlib import resources
 from typing import Final
 
-from pydantic import Field
 from scipy import special
 
-from facts.records import Basis, Fact, read_facts
+from capacity.models import QuantizationQuality, quantization_quality
+from facts.records import Basis
+from selector.evidence import Setting, Tried, Unit, examples_bucket, known_margin, study_sources, units_of_kind
+from selector.rates import TUNED_STRENGTHS, UNTUNED_STRENGTHS, Count, Rates, fit, inverse_logit, logit, pulled
 from selector.results import QualityPrior
 from selector.tasks import Family, Task
 from workloads.demand import TaskType, Workload
 
 MARGIN_SHARE: Final = 0.05
 """Good enough means a score of at least 95 % of the baseline's."""
-FAMILY_PSEUDO_COUNT: Final = 4.0
-TYPE_PSEUDO_COUNT: Final = 4.0
-STRENGTH: Final = 5.0
-"""Pseudo-observations behind a chance from several studies: they differ more than their datasets' number says."""
-HARD_TYPES: Final = frozenset({TaskType.MATH, TaskType.CODE, TaskType.REASONING, TaskType.QA_OPEN})
+MOST_CASES: Final = 4
+"""Published cases shown beside a chance."""
+LEAST_LOSS_SHARE: Final = 0.001
+"""A smaller rise of perplexity is not worth a note."""
+ENCODER_STRENGTH: Final = 5.0
+ENCODER_SETS_WITH_FEW_LABELS: Final = 4
+ENCODER_NEAR_PARITY_WITH_FEW_LABELS: Final = {0.03: 1, 0.05: 2, 0.10: 2}
+"""SetFit with at most 400 labels against full-data results: CR 0.99, AG News 0.94-0.95, SST-5 0.88, emotion 0.84 of them."""
+ENCODER_START: Final = 0.66
+"""Where encoders are drawn towards: the rate of the published tuned models."""
 
-_ALTERNATIVES_SOURCE = (
-    "Published comparisons listed in selector/data/alternatives.toml (FinLoRA, MiniCheck, OmniSQL, FrugalGPT and others), read 2026-11"
-)
+_PUBLISHED = "published units in selector/data/evidence, validated in docs/evidence.md; read 2026-11"
 _TUNED_SOURCE = (
-    "121 published datasets, of them LoRA Land (arXiv:2405.00732), FinLoRA (arXiv:2505.19819), TailorMatch, OmniSQL; read 2026-11"
+    f"LoRA Land (arXiv:2405.00732), FinLoRA (arXiv:2505.19819), TailorMatch (arXiv:2409.08185), OmniSQL and others: {_PUBLISHED}"
 )
+_UNTUNED_SOURCE = f"FinLoRA (arXiv:2505.19819), LLM-AggreFact, OmniSQL, FrugalGPT 2024 and others: {_PUBLISHED}"
+_ENCODER_SOURCE = "SetFit results (arXiv:2209.11055); Pecher et al. (EMNLP 2025, arXiv:2402.12819); read 2026-11"
 
 
 class Kind(StrEnum):
@@ -48,90 +55,65 @@ class Kind(StrEnum):
     ENCODER = "encoder"
 
 
-class Prior(Fact):
-    """A published chance that a tuned model of at most 13B comes within 5 %."""
+@dataclass(frozen=True, kw_only=True)
+class Prior:
+    """A fitted chance as a Beta distribution.
 
-    id: str
-    """setting.type.examples"""
-    setting: str
-    """in_domain, out_of_domain or general_purpose."""
-    task_type: TaskType
-    """Task type of the datasets."""
-    family: Family
-    """Narrow or hard."""
-    examples: str
-    """under_1k, 1k_to_10k, over_10k, unknown or any."""
-    beta_a: float = Field(gt=0)
-    """First parameter of the Beta prior."""
-    beta_b: float = Field(gt=0)
-    """Second parameter of the Beta prior."""
-    type_datasets: int
-    """Datasets of this type, any size."""
-    type_within: int
-    """Of these within 5 %."""
-    cell_datasets: int
-    """Datasets of this type and size."""
-    cell_within: int
-    """Of these within 5 %."""
-    note: str = ""
-    """Such as 'extrapolated'."""
+    mean: the chance of being good enough
+    beta_a, beta_b: its parameters; their sum is the strength in pseudo-observations
+    of_type: published units of the same setting and type, any size
+    of_cell: of these, of the same size class
+    """
+
+    mean: float
+    beta_a: float
+    beta_b: float
+    of_type: Count
+    of_cell: Count
 
 
-class Cases(Fact):
-    """Published datasets of one type for one kind of untuned model."""
+def quality_of(kind: Kind, workload: Workload, task: Task, *, margin_share: float = MARGIN_SHARE) -> QualityPrior:
+    """The chance that a kind of model is good enough for a workload, with its interval and its closest published cases.
 
-    id: str
-    """kind.type"""
-    kind: Kind
-    """What was tried."""
-    task_type: TaskType
-    """Task type of the datasets."""
-    datasets: int = Field(ge=0)
-    """How many."""
-    within: int = Field(ge=0)
-    """Of these within 5 % of the reference."""
-
-
-def quality_of(kind: Kind, workload: Workload, task: Task) -> QualityPrior:
-    """The chance that a kind of model is good enough for a workload, with its interval and its cases."""
+    `margin_share` is 0.03, 0.05 or 0.10 of the baseline's score.
+    """
+    known_margin(margin_share)
     if kind is Kind.BASELINE:
         return QualityPrior(
             probability=1.0, low=1.0, high=1.0, because="it is what the others are held against", basis=Basis.ASSUMED, source="definition"
         )
     if kind in (Kind.TUNED_SMALL, Kind.TUNED_BY_VENDOR):
-        return _tuned(kind, workload, task)
+        return _tuned(kind, workload, task, margin_share)
     if kind is Kind.ENCODER:
-        return _encoder(workload)
+        return _encoder(workload, margin_share)
     if kind is Kind.PROMPTED_MID:
-        return _mid(task)
-    return _prompted(kind, task)
+        return _mid(task, margin_share)
+    return _prompted(Tried(kind), task, margin_share)
 
 
-def setting_of(workload: Workload, task: Task) -> str:
+def setting_of(workload: Workload, task: Task) -> Setting:
     """Which published setting a workload is like."""
     if task.open_ended:
-        return "general_purpose"
-    return "in_domain" if workload.domain_specific else "out_of_domain"
+        return Setting.GENERAL_PURPOSE
+    return Setting.IN_DOMAIN if workload.domain_specific else Setting.OUT_OF_DOMAIN
 
 
-def examples_bucket(labelled_examples: int) -> str:
-    """The size class of a labelled set: fewer than 1,000, 1,000 to 10,000, more."""
-    if labelled_examples < 1_000:
-        return "under_1k"
-    return "1k_to_10k" if labelled_examples <= 10_000 else "over_10k"
+def tuned_prior(
+    setting: Setting, task_type: TaskType, bucket: str = "unknown", *, family: Family | None = None, margin_share: float = MARGIN_SHARE
+) -> Prior:
+    """The prior of a tuned model of at most 13B by setting, type and size class; `family` overrules the type's own."""
+    return _prior(_tuned_chance(setting, task_type, bucket, family, margin_share), setting, task_type, bucket, margin_share)
 
 
-@cache
 def priors() -> dict[tuple[str, TaskType, str], Prior]:
-    """Every published prior by setting, type and size."""
-    rows = read_facts(resources.files("selector") / "data" / "priors.toml", "prior", Prior)
-    return {(row.setting, row.task_type, row.examples): row for row in rows}
-
-
-@cache
-def cases() -> tuple[Cases, ...]:
-    """Every count of published cases."""
-    return read_facts(resources.files("selector") / "data" / "alternatives.toml", "cases", Cases)
+    """Every tuned prior by setting, type and size class ('any' outside the own domain, where sizes show no effect)."""
+    buckets = ("under_1k", "1k_to_10k", "over_10k", "unknown")
+    found = {
+        (str(Setting.IN_DOMAIN), kind, bucket): tuned_prior(Setting.IN_DOMAIN, kind, bucket) for kind in TaskType for bucket in buckets
+    }
+    found |= {(str(Setting.OUT_OF_DOMAIN), kind, "any"): tuned_prior(Setting.OUT_OF_DOMAIN, kind) for kind in TaskType}
+    open_ended = (TaskType.GENERATION, TaskType.CODE)
+    return found | {(str(Setting.GENERAL_PURPOSE), kind, "any"): tuned_prior(Setting.GENERAL_PURPOSE, kind) for kind in open_ended}
 
 
 def beta_interval(a: float, b: float) -> tuple[float, float]:
@@ -139,82 +121,262 @@ def beta_interval(a: float, b: float) -> tuple[float, float]:
     return float(special.betaincinv(a, b, 0.05)), float(special.betaincinv(a, b, 0.95))
 
 
-def shrunk(kind: Kind, task: Task) -> tuple[float, int, int]:
-    """Chance for an untuned kind on a task: base rate -> family -> type, each worth four datasets; with the type's own counts."""
-    of_kind = [row for row in cases() if row.kind is kind]
-    base = (sum(row.within for row in of_kind) + 1) / (sum(row.datasets for row in of_kind) + 2)
-    hard = task.family is Family.HARD
-    family = [row for row in of_kind if (row.task_type in HARD_TYPES) == hard]
-    in_family = _pulled(sum(row.within for row in family), sum(row.datasets for row in family), base, FAMILY_PSEUDO_COUNT)
-    own = [row for row in family if row.task_type is task.type]
-    within, datasets = sum(row.within for row in own), sum(row.datasets for row in own)
-    return _pulled(within, datasets, in_family, TYPE_PSEUDO_COUNT), within, datasets
+def untuned_chance(tried: Tried, task: Task, margin_share: float = MARGIN_SHARE) -> float:
+    """Chance for a model that is not tuned: base rate -> family -> type; a 70B-class model never stands below an untuned 7B-9B.
+
+    Where the cases say otherwise, both take their mean weighted by cases: two draws of one truth, as isotonic regression reads them.
+    """
+    own = _untuned_fit(tried, task, margin_share)
+    if tried is Tried.CHEAP_API:
+        return own
+    small, large = (_untuned_fit(which, task, margin_share) for which in (Tried.SMALL_UNTUNED, Tried.PROMPTED_70B))
+    if small <= large:
+        return own
+    weights = [_rates(which, margin_share).count(Setting.UNTUNED).units for which in (Tried.SMALL_UNTUNED, Tried.PROMPTED_70B)]
+    return (weights[0] * small + weights[1] * large) / sum(weights)
 
 
-def _pulled(within: int, datasets: int, towards: float, pseudo_count: float) -> float:
-    return (within + pseudo_count * towards) / (datasets + pseudo_count)
+def closest_cases(tried: Tried, task_type: TaskType, setting: Setting, examples: float | None = None) -> tuple[Unit, ...]:
+    """The published units most like an option: same type, then setting, then size of the training set.
+
+    At most two a source, and a success and a failure wherever both are known.
+    """
+    same_type = [unit for unit in units_of_kind(tried) if unit.task_type is task_type]
+    found = [unit for unit in same_type if unit.setting is setting] or same_type
+    found = found or [unit for unit in units_of_kind(tried) if unit.setting is setting]
+    ordered = sorted(found, key=lambda unit: (unit.score is None, _size_distance(unit, examples), unit.rows == 1, unit.id))
+    chosen = _at_most_two_a_source(ordered)[:MOST_CASES]
+    other = next((unit for unit in ordered if unit.within_5pct != chosen[0].within_5pct), None) if chosen else None
+    if other is not None and all(unit.within_5pct == chosen[0].within_5pct for unit in chosen):
+        chosen = (*chosen[: MOST_CASES - 1], other)
+    return tuple(chosen)
 
 
-def _tuned(kind: Kind, workload: Workload, task: Task) -> QualityPrior:
+def case_line(unit: Unit) -> str:
+    """One published case for the reader."""
+    title = next(source.title for source in study_sources() if source.id == unit.read_in)
+    verdict = "within 5 %" if unit.within_5pct else "not within 5 %"
+    if unit.score is None or unit.reference_score is None:
+        return f"{unit.dataset}: {verdict} of {unit.reference_model} ({title})"
+    labels = f", {unit.examples:,.0f} training examples" if unit.examples else ""
+    scores = f"{unit.model} {unit.score:.3g} against {unit.reference_model} {unit.reference_score:.3g}"
+    return f"{unit.dataset}: {scores}{labels}, {verdict} ({title})"
+
+
+def quantization_note(quantization: str, params_b: float | None = None) -> str:
+    """What a precision was seen to cost, from the published measurement of the model nearest in size; '' where none was published."""
+    perplexity = [row for row in _of_precision(quantization) if row.metric == "perplexity" and (row.change_share or 0.0) > LEAST_LOSS_SHARE]
+    accuracy = [row for row in _of_precision(quantization) if row.metric != "perplexity" and row.change_share is not None]
+    parts = []
+    if perplexity:
+        parts.append(_perplexity_words(min(perplexity, key=lambda row: (_size_gap(row, params_b), bool(row.importance_matrix), row.model))))
+    if accuracy:
+        worst = min(accuracy, key=lambda row: row.change_share or 0.0)
+        parts.append(f"{worst.metric} down as far as {-(worst.change_share or 0.0):.0%} ({worst.model})")
+    if not parts:
+        return ""
+    return f"{quantization} spends part of the margin: {'; '.join(parts)}. Test the very file that will be served."
+
+
+# ---- each kind ----
+
+
+def _tuned(kind: Kind, workload: Workload, task: Task, margin_share: float) -> QualityPrior:
     setting = setting_of(workload, task)
-    bucket = examples_bucket(workload.labelled_examples) if setting == "in_domain" else "any"
-    row = priors()[(setting, task.type if (setting, task.type, bucket) in priors() else TaskType.GENERATION, bucket)]
-    low, high = beta_interval(row.beta_a, row.beta_b)
-    where = {"in_domain": "tuned on their own traffic", "out_of_domain": "tuned elsewhere", "general_purpose": "tuned for open-ended use"}[
-        setting
-    ]
+    bucket = examples_bucket(workload.labelled_examples) if setting is Setting.IN_DOMAIN else "unknown"
+    kind_of_task = TaskType.GENERATION if setting is Setting.GENERAL_PURPOSE and task.type is not TaskType.CODE else task.type
+    family = None if setting is Setting.GENERAL_PURPOSE else task.family
+    prior = tuned_prior(setting, kind_of_task, bucket, family=family, margin_share=margin_share)
+    low, high = beta_interval(prior.beta_a, prior.beta_b)
+    where = {
+        Setting.IN_DOMAIN: "tuned on their own traffic",
+        Setting.OUT_OF_DOMAIN: "tuned elsewhere",
+        Setting.GENERAL_PURPOSE: "tuned for open-ended use",
+    }[setting]
+    extrapolated = prior.of_type.units == 0 or (bucket != "unknown" and prior.of_cell.units == 0)
     because = (
-        f"{row.type_within} of {row.type_datasets} published {_words(row.task_type)} datasets held within 5 % when {where}"
-        f"{'; this cell is extrapolated' if row.note else ''}; papers tend to flatter"
+        f"{prior.of_type.within} of {prior.of_type.units} published {_words(kind_of_task)} datasets "
+        f"held within {_percent(margin_share)} when {where}"
+        f"{'; this cell is extrapolated' if extrapolated else ''}; papers tend to flatter"
     )
     if kind is Kind.TUNED_BY_VENDOR:
         because += "; read for a model tuned by its vendor as well, which is assumed"
-    basis = Basis.PUBLISHED if kind is Kind.TUNED_SMALL else Basis.ASSUMED
     return QualityPrior(
-        probability=row.beta_a / (row.beta_a + row.beta_b), low=low, high=high, because=because, basis=basis, source=_TUNED_SOURCE
+        probability=prior.mean,
+        low=low,
+        high=high,
+        because=because,
+        basis=Basis.PUBLISHED if kind is Kind.TUNED_SMALL else Basis.ASSUMED,
+        source=_TUNED_SOURCE,
+        cases=_case_lines(Tried.TUNED_SMALL, kind_of_task, setting, workload.labelled_examples or None),
     )
 
 
-def _prompted(kind: Kind, task: Task) -> QualityPrior:
-    mean, within, datasets = shrunk(kind, task)
-    low, high = beta_interval(STRENGTH * mean, STRENGTH * (1 - mean))
-    what = {Kind.CHEAP_API: "a cheap API model", Kind.PROMPTED_70B: "a prompted 70B model", Kind.SMALL_UNTUNED: "an untuned 7B-9B model"}[
-        kind
-    ]
+def _prompted(tried: Tried, task: Task, margin_share: float) -> QualityPrior:
+    mean = untuned_chance(tried, task, margin_share)
+    strength = UNTUNED_STRENGTHS[tried]
+    low, high = beta_interval(strength * mean, strength * (1 - mean))
+    what = {
+        Tried.CHEAP_API: "a cheap API model",
+        Tried.PROMPTED_70B: "a prompted 70B-class model",
+        Tried.SMALL_UNTUNED: "an untuned 7B-9B model",
+    }[tried]
+    own = _rates(tried, margin_share).count(Setting.UNTUNED, task.family, task.type)
     because = (
-        f"{what} held within 5 % on {within} of {datasets} published {_words(task.type)} datasets, pulled towards its {task.family} tasks"
+        f"{what} held within {_percent(margin_share)} on {own.within} of {own.units} published {_words(task.type)} datasets, "
+        f"pulled towards its {task.family} tasks"
+        if own.units
+        else f"read from {what}'s published {task.family} tasks; none of this kind"
     )
-    return QualityPrior(probability=mean, low=low, high=high, because=because, basis=Basis.PUBLISHED, source=_ALTERNATIVES_SOURCE)
+    return QualityPrior(
+        probability=mean,
+        low=low,
+        high=high,
+        because=because,
+        basis=Basis.PUBLISHED,
+        source=_UNTUNED_SOURCE,
+        cases=_case_lines(tried, task.type, Setting.UNTUNED),
+    )
 
 
-def _mid(task: Task) -> QualityPrior:
+def _mid(task: Task, margin_share: float) -> QualityPrior:
     """Halfway, on the log-odds, between an untuned 7B-9B and a prompted 70B: no published cases of its own."""
-    small, large = shrunk(Kind.SMALL_UNTUNED, task)[0], shrunk(Kind.PROMPTED_70B, task)[0]
-    mean = 1 / (1 + math.exp(-(_logit(small) + _logit(large)) / 2))
-    low, high = beta_interval(STRENGTH * mean, STRENGTH * (1 - mean))
+    small, large = (untuned_chance(tried, task, margin_share) for tried in (Tried.SMALL_UNTUNED, Tried.PROMPTED_70B))
+    mean = inverse_logit((logit(small) + logit(large)) / 2)
+    strength = UNTUNED_STRENGTHS[Tried.PROMPTED_70B]
+    low, high = beta_interval(strength * mean, strength * (1 - mean))
     because = "halfway between an untuned 7B-9B and a prompted 70B; no published cases of its own"
-    return QualityPrior(probability=mean, low=low, high=high, because=because, basis=Basis.ASSUMED, source=_ALTERNATIVES_SOURCE)
+    return QualityPrior(
+        probability=mean,
+        low=low,
+        high=high,
+        because=because,
+        basis=Basis.ASSUMED,
+        source=_UNTUNED_SOURCE,
+        cases=_case_lines(Tried.PROMPTED_70B, task.type, Setting.UNTUNED)[:2],
+    )
 
 
-def _encoder(workload: Workload) -> QualityPrior:
-    """Small encoders against full-data results: 2 of 4 sets near parity by 400 labels, 27 of 34 as tuned models with more."""
-    within, datasets = (2, 4) if workload.labelled_examples < 1_000 else (27, 34)
-    mean = _pulled(within, datasets, 0.66, TYPE_PSEUDO_COUNT)
-    low, high = beta_interval(STRENGTH * mean, STRENGTH * (1 - mean))
-    source = "SetFit results (arXiv:2209.11055); Pecher et al. (EMNLP 2025, arXiv:2402.12819); read 2026-11"
-    if workload.labelled_examples < 1_000:
+def _encoder(workload: Workload, margin_share: float) -> QualityPrior:
+    """Small encoders: against full-data results with few labels, as the tuned small models with more."""
+    few = workload.labelled_examples < 1_000
+    seen = _encoder_count(margin_share, few=few)
+    mean = pulled(seen, ENCODER_START, 4.0)
+    low, high = beta_interval(ENCODER_STRENGTH * mean, ENCODER_STRENGTH * (1 - mean))
+    if few:
         because = (
-            "small encoders come near full-data accuracy on 2 of 4 sets with at most 400 labels, "
+            f"small encoders come near full-data accuracy on {seen.within} of {seen.units} sets with at most 400 labels, "
             "and equal prompted large models at about 100 on average"
         )
     else:
-        because = "read as the tuned small models on classification, 27 of 34 datasets; encoders are their older relatives"
-    return QualityPrior(probability=mean, low=low, high=high, because=because, basis=Basis.ASSUMED, source=source)
+        because = (
+            f"read as the tuned small models on classification, {seen.within} of {seen.units} datasets; encoders are their older relatives"
+        )
+    return QualityPrior(
+        probability=mean,
+        low=low,
+        high=high,
+        because=because,
+        basis=Basis.ASSUMED,
+        source=_ENCODER_SOURCE,
+        cases=() if few else _case_lines(Tried.TUNED_SMALL, TaskType.CLASSIFICATION, Setting.IN_DOMAIN, workload.labelled_examples),
+    )
 
 
-def _logit(share: float) -> float:
-    return math.log(share / (1 - share))
+# ---- the fits ----
+
+
+@cache
+def _rates(tried: Tried, margin_share: float) -> Rates:
+    return fit(units_of_kind(tried), margin_share)
+
+
+def _untuned_fit(tried: Tried, task: Task, margin_share: float) -> float:
+    return _rates(tried, margin_share).chance(Setting.UNTUNED, task.type, family=task.family)
+
+
+def _tuned_chance(setting: Setting, task_type: TaskType, bucket: str, family: Family | None, margin_share: float) -> float:
+    """The fitted chance; a wider margin never stands below a narrower one, which the size shift alone would not promise."""
+    at = {
+        margin: _rates(Tried.TUNED_SMALL, margin).chance(setting, task_type, bucket=bucket, family=family) for margin in (0.03, 0.05, 0.10)
+    }
+    return {0.03: min(at[0.03], at[0.05]), 0.05: at[0.05], 0.10: max(at[0.05], at[0.10])}[margin_share]
+
+
+def _prior(mean: float, setting: Setting, task_type: TaskType, bucket: str, margin_share: float) -> Prior:
+    of_type = [unit for unit in units_of_kind(Tried.TUNED_SMALL) if unit.setting is setting and unit.task_type is task_type]
+    cell = of_type if bucket == "unknown" else [unit for unit in of_type if unit.bucket == bucket]
+    strength = TUNED_STRENGTHS[setting]
+    return Prior(
+        mean=mean,
+        beta_a=strength * mean,
+        beta_b=strength * (1 - mean),
+        of_type=_counted(of_type, margin_share),
+        of_cell=_counted(cell, margin_share),
+    )
+
+
+def _counted(found: list[Unit], margin_share: float) -> Count:
+    return Count(within=sum(unit.within(margin_share) for unit in found), units=len(found))
+
+
+def _encoder_count(margin_share: float, *, few: bool) -> Count:
+    if few:
+        return Count(within=ENCODER_NEAR_PARITY_WITH_FEW_LABELS[margin_share], units=ENCODER_SETS_WITH_FEW_LABELS)
+    own = [
+        unit
+        for unit in units_of_kind(Tried.TUNED_SMALL)
+        if unit.setting is Setting.IN_DOMAIN and unit.task_type is TaskType.CLASSIFICATION and unit.within_5pct_8b is not None
+    ]
+    return _counted(own, margin_share)
+
+
+# ---- the cases ----
+
+
+def _case_lines(tried: Tried, task_type: TaskType, setting: Setting, examples: float | None = None) -> tuple[str, ...]:
+    return tuple(case_line(unit) for unit in closest_cases(tried, task_type, setting, examples))
+
+
+def _size_distance(unit: Unit, examples: float | None) -> float:
+    """Orders of magnitude between two training sets; an unknown size counts as two."""
+    if examples is None:
+        return 0.0
+    return 2.0 if not unit.examples else abs(math.log10(unit.examples / examples))
+
+
+def _at_most_two_a_source(ordered: list[Unit]) -> tuple[Unit, ...]:
+    seen: dict[str, int] = {}
+    kept = []
+    for unit in ordered:
+        seen[unit.group] = seen.get(unit.group, 0) + 1
+        if seen[unit.group] <= 2:
+            kept.append(unit)
+    return tuple(kept)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:g} %"
 
 
 def _words(task_type: TaskType) -> str:
     return {TaskType.QA_CLOSED: "given-text QA", TaskType.QA_OPEN: "closed-book QA", TaskType.SQL: "SQL"}.get(task_type, task_type.value)
+
+
+# ---- precision ----
+
+
+def _of_precision(quantization: str) -> tuple[QuantizationQuality, ...]:
+    wanted = {"int4": "int4", "gptq": "int4", "int8": "int8"}.get(quantization.casefold(), quantization.casefold())
+    return tuple(row for row in quantization_quality() if row.quantization.casefold() == wanted)
+
+
+def _size_gap(row: QuantizationQuality, params_b: float | None) -> float:
+    if params_b is None or row.params_b is None:
+        return 0.0
+    return abs(math.log(row.params_b / params_b))
+
+
+def _perplexity_words(row: QuantizationQuality) -> str:
+    same = f", same next token in {row.same_top_token_share:.1%}" if row.same_top_token_share is not None else ""
+    return f"perplexity {row.change_share:+.1%} on {row.model}{same}"
