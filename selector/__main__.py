@@ -17,7 +17,7 @@ from facts.settings import settings
 from selector.catalog import load_catalog
 from selector.public import dumps, to_json
 from selector.recommendation import recommend
-from selector.results import OptionResult, Recommendation
+from selector.results import Recommendation
 from selector.scenarios import read_scenario
 from selector.sentences import months, percent, usd
 from selector.store import save_decision, save_scenario, stored_catalog
@@ -89,7 +89,7 @@ def _day(text: str, now: datetime) -> date:
 
 
 def _show(recommendation: Recommendation) -> None:
-    console = Console(highlight=False, soft_wrap=False)
+    console = Console(highlight=False, markup=False)
     horizon = recommendation.scenario.workload.horizon_months
     console.print(recommendation.choice.sentence, style="bold")
     if recommendation.choice.why_they_differ:
@@ -98,52 +98,55 @@ def _show(recommendation: Recommendation) -> None:
         console.print(f"Note: {alarm}", style="yellow")
     console.print()
     for step in recommendation.path:
-        console.print(f"{step.question} [dim]->[/dim] {step.answer}")
-    console.print(f"Tree: {recommendation.leaf.title}")
+        console.print(f"{step.question} {step.answer}.")
+    console.print(f"The tree says: {recommendation.leaf.title}.")
     console.print()
-    table = Table(box=None, pad_edge=False)
-    for heading in ("", f"{horizon}-month total", "upfront", "payback vs API", "payback vs 70B"):
-        table.add_column(heading, justify="left" if not heading else "right")
-    for row in recommendation.table:
-        table.add_row(
-            row.label, _usd(row.total_usd), _usd(row.upfront_usd), _months(row.payback_vs_api_months), _months(row.payback_vs_70b_months)
-        )
-    console.print(table)
+    console.print(_three_arms(recommendation, horizon))
     console.print()
-    options = Table(box=None, pad_edge=False)
-    for heading in ("option", "total", "expected", "good enough", "USD/Mtok", "servers", "refused because"):
-        options.add_column(heading, justify="left" if heading in ("option", "refused because") else "right")
+    console.print(_feasible(recommendation, horizon))
+    console.print()
     for option in recommendation.options:
-        options.add_row(*_row(option))
-    console.print(options)
+        if not option.feasible:
+            console.print(f"Refused: {option.title}: {option.refused_because}", style="dim")
     console.print()
     console.print(recommendation.measured.sentence)
-    console.print(
-        f"Prices as of {recommendation.as_of}, method {recommendation.method_version}, inputs {recommendation.inputs_sha256[:12]}."
-    )
+    inputs = recommendation.inputs_sha256[:12]
+    console.print(f"Prices as of {recommendation.as_of}, method {recommendation.method_version}, inputs {inputs}.")
 
 
-def _row(option: OptionResult) -> tuple[str, ...]:
-    per_mtok = "" if option.usd_per_mtok is None else f"{option.usd_per_mtok:,.2f}"
-    servers = "" if option.plan is None else f"{option.plan.replicas} x {option.plan.server}"
-    expected = _usd(option.expected_usd) if option.feasible else ""
-    return (
-        option.title,
-        _usd(option.total_usd),
-        expected,
-        percent(option.quality.probability),
-        per_mtok,
-        servers,
-        option.refused_because or "",
-    )
+def _three_arms(recommendation: Recommendation, horizon: int) -> Table:
+    table = _table("", f"{horizon}-month total", "upfront", "ROI", "payback vs API", "payback vs 70B")
+    for row in recommendation.table:
+        roi = "-" if row.roi is None else percent(row.roi)
+        paybacks = (_months(row.payback_vs_api_months, horizon), _months(row.payback_vs_70b_months, horizon))
+        table.add_row(row.label, _usd(row.total_usd), _usd(row.upfront_usd), roi, *paybacks)
+    return table
+
+
+def _feasible(recommendation: Recommendation, horizon: int) -> Table:
+    table = _table("option", f"{horizon}-month total", "expected", "good enough", "USD/Mtok", "servers")
+    for option in recommendation.options:
+        if option.feasible:
+            per_mtok = "-" if option.usd_per_mtok is None else f"{option.usd_per_mtok:,.2f}"
+            servers = "-" if option.plan is None else f"{option.plan.replicas} of {option.plan.server}"
+            chance = percent(option.quality.probability)
+            table.add_row(option.title, _usd(option.total_usd), _usd(option.expected_usd), chance, per_mtok, servers)
+    return table
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for number, heading in enumerate(headings):
+        table.add_column(heading, justify="left" if number == 0 else "right")
+    return table
 
 
 def _usd(amount: float | None) -> str:
     return "-" if amount is None else usd(amount)
 
 
-def _months(count: float | None) -> str:
-    return "-" if count is None else months(count, 12).removeprefix("after ")
+def _months(count: float | None, horizon: int) -> str:
+    return "-" if count is None else months(count, horizon).removeprefix("after ")
 
 
 if __name__ == "__main__":
