@@ -27,8 +27,8 @@ if __name__ == "__main__" and st.runtime.exists():  # run as the page script, al
 else:  # imported by the server, or `python app.py`
     from dashboard.middleware import middleware
     from dashboard.routes import routes
-    from dashboard.state import lifespan
+    from dashboard.state import lifespan, say_sorry
 
-    app = st.App(__file__, routes=routes, lifespan=lifespan, middleware=middleware)
+    app = st.App(__file__, routes=routes, lifespan=lifespan, middleware=middleware, on_script_error=say_sorry)
     if __name__ == "__main__":
         app.run()

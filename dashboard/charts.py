@@ -172,7 +172,7 @@ def totals(recommendation: Recommendation) -> Chart | None:
             y=list(range(len(options))),
             x=amounts,
             orientation="h",
-            marker={"color": [_colour(option) for option in options], "opacity": [1.0 if option.feasible else 0.35 for option in options]},
+            marker={"color": [_colour(option) for option in options], "opacity": [1.0 if option.feasible else 0.45 for option in options]},
             hovertext=[f"{option.title}: {fmt.usd(option.total_usd)}" for option in options],
             hoverinfo="text",
         )
@@ -262,7 +262,6 @@ def _running_line(option: OptionResult, totals: list[float], *, chosen: bool) ->
         mode="lines",
         name=option.title,
         line={"color": _colour(option), "width": 3.5 if chosen else 2, "dash": ARM_DASHES.get(str(option.arm), "solid")},
-        opacity=1.0 if option.feasible else 0.55,
         hovertemplate="$%{y:,.0f}",
     )
 

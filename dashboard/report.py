@@ -153,6 +153,12 @@ def cards(recommendation: Recommendation) -> tuple[Card, ...]:
     )
 
 
+def measured_share(recommendation: Recommendation) -> str:
+    """What share of the recommended option's cost rests on a measurement, in a sentence."""
+    portion = fmt.share(recommendation.measured.share)
+    return f"{portion} of the recommended option's cost rests on a measurement of its own server and engine."
+
+
 def fixed_table(recommendation: Recommendation) -> Table:
     """GPT-4-class API, self-hosted 70B, fine-tuned 7B: the same table on Decide and on page 1."""
     return _table(
@@ -275,8 +281,7 @@ def _measurements(recommendation: Recommendation, measurements: Sequence[Measure
     points = tuple(f"{measurement.id[:12]}: {doubt}" for measurement in measurements for doubt in measurement.doubts)
     support = tuple(measurement.supports for measurement in measurements)
     ids = ", ".join(measurement_id[:12] for measurement_id in recommendation.measured.measurement_ids) or "none"
-    portion = fmt.share(recommendation.measured.share)
-    share = f"{portion} of the recommended option's cost rests on a measurement of its own server and engine. Probe: {ids}."
+    share = f"{measured_share(recommendation)} Probe: {ids}."
     return Section(heading="What was measured", sentences=(recommendation.measured.sentence, share, *support), tables=found, points=points)
 
 

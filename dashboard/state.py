@@ -195,6 +195,13 @@ def probe_desk() -> ProbeDesk:
     return ProbeDesk(settings())
 
 
+def say_sorry(error: Exception) -> bool:
+    """What a user sees of a mistake of the program: a sentence; what a developer sees: the log."""
+    LOG.error("a page failed", exc_info=error)
+    st.error("The page could not be drawn because of a mistake in the program. Your inputs are kept; the server's log says more.")
+    return True
+
+
 @asynccontextmanager
 async def lifespan(_app: Any) -> AsyncIterator[dict[str, Any] | None]:
     """Warm what takes seconds to import while the server already answers; end a running probe when it stops."""

@@ -34,6 +34,12 @@ def fixed_table(recommendation: Recommendation) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def fixed_table_by_arm(recommendation: Recommendation) -> pd.DataFrame:
+    """The same table with an arm per column: four narrow columns, so it fits on a phone."""
+    frame = fixed_table(recommendation).set_index("Option").transpose()
+    return frame.rename_axis(None, axis="columns").rename_axis("").reset_index()
+
+
 def fixed_table_notes(recommendation: Recommendation) -> tuple[str, ...]:
     """Why an arm of the fixed table may not be chosen."""
     return tuple(f"{row.label} is refused: {row.refused_because}." for row in recommendation.table if row.refused_because)

@@ -24,7 +24,7 @@ def page() -> None:
 def fixed_table(recommendation: Recommendation) -> None:
     horizon = recommendation.scenario.workload.horizon_months
     parts.table(
-        tables.fixed_table(recommendation), f"Cost over {horizon} months of a GPT-4-class API, a self-hosted 70B and a fine-tuned 7B"
+        tables.fixed_table_by_arm(recommendation), f"Cost over {horizon} months of a GPT-4-class API, a self-hosted 70B and a fine-tuned 7B"
     )
     for note in tables.fixed_table_notes(recommendation):
         st.caption(fmt.markdown_literal(note))
@@ -38,8 +38,8 @@ def what_it_rests_on(recommendation: Recommendation, not_kept: str) -> None:
         st.warning(fmt.markdown_literal(not_kept))
     if recommendation.choice.why_they_differ:
         parts.text(recommendation.choice.why_they_differ)
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(fmt.markdown_literal(recommendation.measured.sentence))
+    parts.text(f"{recommendation.measured.sentence} {report.measured_share(recommendation)}")
+    with st.container(horizontal=True):
         st.page_link("dashboard/pages/measure.py", label="Measure this machine")
 
 

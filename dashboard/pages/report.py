@@ -31,7 +31,7 @@ def page() -> None:
 def downloads(report: Report, decided: state.Decided) -> None:
     recommendation = decided.recommendation
     name = file_name(report.title)
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, vertical_alignment="center"):
         paper = st.segmented_control(
             "Paper", ["A4", "Letter"], default="A4", required=True, key="report.paper", label_visibility="collapsed"
         )
