@@ -304,18 +304,7 @@ class PriceBook:
 
     def rentals(self, device_id: str) -> tuple[RentalPrice, ...]:
         """Every current rent of a device, all terms, cheapest first: the newest row of each offer that was known on the day."""
-        newest: dict[tuple[str, ...], date] = {}
-        known = [row for row in (*self.own_rents, *_rents().get(device_id, ())) if row.device_id == device_id]
-        known = [row for row in known if row.source.checked <= self.as_of]
-        for row in known:
-            newest[_offer(row)] = max(row.source.checked, newest.get(_offer(row), row.source.checked))
-        own = {_offer(row) for row in self.own_rents}
-        current = [
-            _rental(row, "own file" if row in self.own_rents else "bundled file")
-            for row in known
-            if row.source.checked == newest[_offer(row)] and (row in self.own_rents or _offer(row) not in own)
-        ]
-        return tuple(sorted(current, key=lambda price: (price.usd_per_gpu_hour, price.provider, price.id)))
+        return _bundled_rentals(device_id, self.as_of) if not self.own_rents else _current_rentals(device_id, self.as_of, self.own_rents)
 
     def rental(
         self,
@@ -725,6 +714,27 @@ def _rents() -> dict[str, tuple[Rent, ...]]:
 @lru_cache(maxsize=1)
 def _servers() -> dict[str, ServerRow]:
     return {row.id: row for row in read_facts(files("pricing") / "data" / "servers.toml", "server", ServerRow)}
+
+
+def _current_rentals(device_id: str, as_of: date, own_rents: tuple[Rent, ...]) -> tuple[RentalPrice, ...]:
+    newest: dict[tuple[str, ...], date] = {}
+    known = [row for row in (*own_rents, *_rents().get(device_id, ())) if row.device_id == device_id]
+    known = [row for row in known if row.source.checked <= as_of]
+    for row in known:
+        newest[_offer(row)] = max(row.source.checked, newest.get(_offer(row), row.source.checked))
+    own = {_offer(row) for row in own_rents}
+    current = [
+        _rental(row, "own file" if row in own_rents else "bundled file")
+        for row in known
+        if row.source.checked == newest[_offer(row)] and (row in own_rents or _offer(row) not in own)
+    ]
+    return tuple(sorted(current, key=lambda price: (price.usd_per_gpu_hour, price.provider, price.id)))
+
+
+@lru_cache(maxsize=1024)
+def _bundled_rentals(device_id: str, as_of: date) -> tuple[RentalPrice, ...]:
+    """Without the user's own rents they are the same for every decision of a day."""
+    return _current_rentals(device_id, as_of, ())
 
 
 def _offer(row: Rent) -> tuple[str, ...]:

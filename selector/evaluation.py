@@ -708,7 +708,7 @@ def _managed_usd_per_mtok(option: Option, asked: Asked) -> float:
         return option.training_usd_per_mtok
     if asked.scenario.workload.residency is Residency.ON_PREM:
         raise InputError("training data may not leave your premises, and there is no owned server to train on")
-    offer = managed_tuning(_params_b(option.model), providers=_cleared(asked))
+    offer = managed_tuning(params_b(option.model), providers=_cleared(asked))
     if offer is None:
         raise InputError("none of your cleared providers is known to train models of this size")
     return offer.usd_per_mtok
@@ -725,7 +725,7 @@ def _training_gpu_hours_per_mtok(
         return None
     return training_gpu_hours(
         TOKENS_PER_MTOK,
-        _params_b(option.model),
+        params_b(option.model),
         peak_tflops=accelerator(device_id).need("fp16_tflops"),
         mfu_share=asked.scenario.assumptions.training_mfu_share,
     )
@@ -744,7 +744,8 @@ def _served(option: Option) -> ModelSpec:
 
 
 @lru_cache(maxsize=256)
-def _params_b(model_id: str) -> float:
+def params_b(model_id: str) -> float:
+    """Parameters of a model in billions; counting them tensor by tensor is slow enough to do it once."""
     return model(model_id).params_total / 1e9
 
 

@@ -11,7 +11,7 @@ from capacity.roofline import efficiency_for
 from facts.records import Basis, Source
 from pricing.assumptions import register
 from pricing.prices import ApiPrice, RentalPrice, ServerPrice
-from selector.evaluation import Asked, Bill, Evaluation
+from selector.evaluation import Asked, Bill, Evaluation, params_b
 from selector.options import Option
 from selector.results import SourceLine
 
@@ -100,9 +100,7 @@ def _speed(option: Option, bill: Bill, asked: Asked) -> tuple[SourceLine, ...]:
     plan, spec = bill.plan, model(option.model)
     span = f"80 % interval {plan.speed_low:.0%} to {plan.speed_high:.0%} of it"
     value = f"{plan.output_tokens_per_s:,.0f} output tokens/s at {plan.concurrency:.0f} in flight ({span})"
-    shape = _line(
-        f"model.{spec.id}", f"Shape of {spec.name}", f"{spec.params_total / 1e9:.2f} B parameters", spec.source, Basis.PUBLISHED, asked
-    )
+    shape = _line(f"model.{spec.id}", f"Shape of {spec.name}", f"{params_b(spec.id):.2f} B parameters", spec.source, Basis.PUBLISHED, asked)
     if not plan.device_id:
         source = asked.machine.device.source if asked.machine else None
         return (shape, _line(f"speed.{option.id}", f"Speed of {option.title}", value, source, plan.basis, asked, note=plan.server))
