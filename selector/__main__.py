@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from datetime import UTC, date, datetime
+from json import dumps as json_dumps
 from pathlib import Path
 from typing import Annotated
 
@@ -14,13 +15,20 @@ from rich.table import Table
 from facts.commandline import run
 from facts.errors import InputError
 from facts.settings import settings
+from selector.audit import AuditVerdict, audit_claims, audit_json
+from selector.case_scores import read_scores
 from selector.catalog import load_catalog
+from selector.claims import read_claims, shipped_claims
+from selector.gap_gate import ALPHA, MARGIN_SHARE, POWER, GateResult, Margin, gate_by_holm, gate_json, gate_sealed, plan_test
+from selector.gap_gate import gate as run_gate
+from selector.looks import Stage
+from selector.playbook import Playbook, State, playbook_json, playbook_of
 from selector.public import dumps, to_json
 from selector.recommendation import recommend
 from selector.results import Recommendation
 from selector.scenarios import read_scenario
 from selector.sentences import months, percent, usd
-from selector.store import save_decision, save_scenario, stored_catalog
+from selector.store import list_entries, list_gates, save_decision, save_entry, save_scenario, stored_catalog
 from selector.tree import Tree, load_tree, read_tree
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Which model should run where, and what will it cost?")
@@ -58,6 +66,37 @@ def decide(
         _show(recommendation)
 
 
+@app.command("playbook")
+def show_playbook(
+    workload: Annotated[Path, typer.Argument(help="TOML file with the workload, [prices] and [assumptions]")],
+    json: Annotated[bool, typer.Option("--json", help="print the project as JSON")] = False,
+    done: Annotated[Stage | None, typer.Option(help="note that this stage is done")] = None,
+    reopen: Annotated[Stage | None, typer.Option(help="note that this stage is open again")] = None,
+    note: Annotated[str, typer.Option(help="what was found, kept with --done or --reopen")] = "",
+    who: Annotated[str, typer.Option(help="who did it, kept with --done or --reopen")] = "",
+    option: Annotated[str, typer.Option(help="id of the option to pursue (default: the recommended one)")] = "",
+    as_of: Annotated[str, typer.Option(help="use the prices of this day, YYYY-MM-DD (default: today)")] = "",
+) -> None:
+    """The six stages from an idea to production: what is done, what comes next, what it costs, and whether it is worth it."""
+    now = datetime.now(tz=UTC)
+    if done is not None and done is reopen:
+        raise InputError(f"stage '{done}' cannot be done and open again at once: give --done or --reopen")
+    if (note or who) and done is None and reopen is None:
+        raise InputError("--note and --who are kept with a stage: add --done STAGE or --reopen STAGE")
+    scenario = read_scenario(workload)
+    name = scenario.workload.name
+    catalog = stored_catalog(settings(), _day(as_of, now), scenario.prices, host=platform.node())
+    recommendation = recommend(scenario, catalog)
+    for stage, closes in ((reopen, False), (done, True)):
+        if stage is not None:
+            save_entry(settings(), name, stage, created=now, done=closes, who=who, note=note)
+    project = playbook_of(recommendation, list_entries(settings(), name), list_gates(settings(), name), option_id=option or None)
+    if json:
+        print(dumps(playbook_json(project)))
+    else:
+        _show_playbook(project)
+
+
 @app.command("tree")
 def check_tree(
     tree: Annotated[str, typer.Argument(help="corrected, seed-2026, or your own TOML file")] = "corrected",
@@ -75,8 +114,144 @@ def check_tree(
         console.print(f"  [dim]{node.source}[/dim]")
 
 
+def _show_playbook(project: Playbook) -> None:
+    console = Console(highlight=False)
+    console.print(project.sentence, style="bold", markup=False)
+    for status in project.stages:
+        marks = {State.DONE: "done", State.NEXT: "next", State.WAITING: "later", State.NOT_NEEDED: "not needed", State.STOPPED: "stopped"}
+        console.print(f"\n{status.number} {status.title}: {marks[status.state]}, {usd(status.cost_usd)}", style="bold", markup=False)
+        if status.because:
+            console.print(f"  {status.because}", markup=False)
+        if status.state is State.NEXT:
+            for text in (
+                status.question,
+                f"Done when: {status.done_when}",
+                f"Needs: {status.needs}",
+                f"Measured elsewhere: {status.evidence}",
+            ):
+                console.print(f"  {text}", markup=False)
+    console.print()
+    if project.looks_rule:
+        console.print(project.looks_rule, markup=False)
+    if project.saving_month_usd is not None and project.saving_month_usd > 0 and project.next is not None:
+        console.print(f"Each month of waiting forgoes {usd(project.saving_month_usd)} if the option turns out good enough.")
+    if project.retraining_year_usd > 0:
+        once, year = usd(project.retraining_once_usd), usd(project.retraining_year_usd)
+        console.print(f"The bill holds {year} a year for keeping it good, {once} each time.")
+    if project.drift is not None and project.next is not None:
+        console.print(project.drift.sentence, markup=False)
+
+
 def _tree(name: str) -> Tree:
     return read_tree(Path(name)) if name.endswith(".toml") else load_tree(name)
+
+
+@app.command()
+def audit(
+    claims: Annotated[Path | None, typer.Argument(help="TOML file of [[claim]] tables (default: those of five articles)")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print the results as JSON")] = False,
+    as_of: Annotated[str, typer.Option(help="use the prices of this day, YYYY-MM-DD (default: today)")] = "",
+) -> None:
+    """Recompute stated claims: each reproduces, does not, or cannot be decided and which fact is missing."""
+    read = shipped_claims() if claims is None else read_claims(claims)
+    results = audit_claims(read, load_catalog(_day(as_of, datetime.now(tz=UTC))))
+    if as_json:
+        print(json_dumps([audit_json(result) for result in results], indent=2, ensure_ascii=False, allow_nan=False))
+        return
+    for result in results:
+        print(f"{result.id}: {_VERDICTS[result.verdict]}")
+        for line in (result.quote, result.arithmetic, f"missing: {', '.join(result.missing)}" if result.missing else ""):
+            if line:
+                print(f"    {line}")
+    counted = ", ".join(f"{sum(result.verdict is verdict for result in results)} {words}" for verdict, words in _VERDICTS.items())
+    print(f"{len(results)} claims: {counted}")
+
+
+_VERDICTS = {
+    AuditVerdict.REPRODUCES: "reproduces",
+    AuditVerdict.DOES_NOT: "does not reproduce",
+    AuditVerdict.UNDECIDABLE: "cannot be decided",
+}
+
+
+@app.command()
+def gate(
+    results: Annotated[list[Path], typer.Argument(help="CSV of scores per case: item, baseline, candidate, optional cluster, slice, seed")],
+    margin: Annotated[float, typer.Option(help="how much worse is still good enough, 0.05 is 5 %")] = MARGIN_SHARE,
+    relative: Annotated[bool, typer.Option("--relative/--absolute", help="of the baseline's score, or in points")] = True,
+    alpha: Annotated[float, typer.Option(help="one-sided level; two gates in a row: 0.02, then 0.03")] = ALPHA,
+    seed: Annotated[str | None, typer.Option(help="only the rows of this seed, the one that ships")] = None,
+    planned: Annotated[int | None, typer.Option(help="cases planned in all, when this is an early look")] = None,
+    sealed: Annotated[bool, typer.Option("--sealed", help="choose among several files on half of the cases, test on the other")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print the results as JSON")] = False,
+) -> None:
+    """Test whether a model holds on your own cases: shown good enough, shown not, or not decided. Several files are held to Holm."""
+    scores = [read_scores(path, seed=seed) for path in results]
+    limit, today = Margin(share=margin, relative=relative), datetime.now(tz=UTC).date()
+    if planned is not None and (sealed or len(scores) > 1):
+        raise InputError(
+            f"--planned is for one file of scores, here are {len(scores)}: test several candidates once, when all cases are in"
+        )
+    found: tuple[GateResult, ...]
+    if sealed:
+        found = (gate_sealed(scores, limit, alpha=alpha, as_of=today),)
+    elif len(scores) > 1:
+        found = gate_by_holm(scores, limit, alpha=alpha, as_of=today)
+    else:
+        found = (run_gate(scores[0], limit, alpha=alpha, planned_items=planned, as_of=today),)
+    if as_json:
+        documents = [gate_json(one) for one in found]
+        print(json_dumps(documents[0] if len(documents) == 1 else documents, indent=2, ensure_ascii=False, allow_nan=False))
+        return
+    for one in found:
+        _show_gate(one)
+
+
+def _show_gate(result: GateResult) -> None:
+    print(result.sentence)
+    if result.counts is not None:
+        counts = result.counts
+        print(
+            f"    {counts.baseline_only:,} cases only the baseline solved, {counts.option_only:,} only the candidate, {counts.both:,} both"
+        )
+    if result.probability is not None:
+        print(f"    chance that it is within the margin, given these cases: {result.probability:.1%} (the bar is 95%)")
+    for one in result.slices:
+        print(f"    slice {one.name} ({one.n:,}): {one.difference:+.1%}, {one.low:+.1%} to {one.high:+.1%}")
+    for note in result.notes:
+        print(f"    {note}")
+
+
+@app.command("plan-test")
+def plan(
+    p_ref: Annotated[float, typer.Option(help="score of the baseline, 0 to 1")],
+    psi: Annotated[float, typer.Option(help="share of cases where exactly one of the two is right; a pilot of 100 shows it")],
+    difference: Annotated[float, typer.Option(help="true difference, candidate less baseline")] = 0.0,
+    margin: Annotated[float, typer.Option(help="how much worse is still good enough, 0.05 is 5 %")] = MARGIN_SHARE,
+    relative: Annotated[bool, typer.Option("--relative/--absolute", help="of the baseline's score, or in points")] = True,
+    alpha: Annotated[float, typer.Option(help="one-sided level")] = ALPHA,
+    power: Annotated[float, typer.Option(help="chance of showing it")] = POWER,
+    per_cluster: Annotated[float, typer.Option(help="cases that share a document, customer or template")] = 1.0,
+    cluster_correlation: Annotated[float, typer.Option(help="how alike such cases are, 0 to 1")] = 0.0,
+    as_json: Annotated[bool, typer.Option("--json", help="print the plan as JSON")] = False,
+) -> None:
+    """Say beforehand how many cases a test takes."""
+    found = plan_test(
+        baseline_share=p_ref,
+        discordant_share=psi,
+        difference=difference,
+        margin=Margin(share=margin, relative=relative),
+        alpha=alpha,
+        power=power,
+        items_per_cluster=per_cluster,
+        cluster_correlation=cluster_correlation,
+    )
+    if as_json:
+        print(json_dumps(gate_json(found), indent=2, ensure_ascii=False, allow_nan=False))
+        return
+    print(found.sentence)
+    for true, items in found.by_difference:
+        print(f"    true difference {true:+.0%}: {'cannot be shown' if items is None else f'{items:,} cases'}")
 
 
 def _day(text: str, now: datetime) -> date:

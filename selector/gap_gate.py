@@ -705,8 +705,8 @@ def _plan_sentence(plan: TestPlan) -> str:
         return f"With {ask}, a model that is {true} is at the limit or beyond it: no number of cases would show it good enough."
     in_clusters = f" in {plan.clusters:,} clusters" if plan.clusters else ""
     return (
-        f"With {ask}, {plan.items:,} cases{in_clusters} show a model that is {true} good enough with {plan.power:.0%} chance that a model that is {true} is good enough; "
-        f"{plan.unpaired_items or 0:,} per model if each had its own."
+        f"With {ask}, it takes {plan.items:,} cases{in_clusters} to show with {plan.power:.0%} chance that a model that is {true} "
+        f"is good enough; {plan.unpaired_items or 0:,} per model if each had its own."
     )
 
 
