@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
+from pydantic import TypeAdapter
 from sqlalchemy import UniqueConstraint
 from sqlmodel import Field, SQLModel, col, select
 
@@ -17,6 +19,9 @@ from pricing.prices import PriceOverrides
 from pricing.store import accepted_prices
 from probes.store import list_measurements
 from selector.catalog import Catalog, load_catalog
+from selector.gap_gate import ALPHA, GateResult
+from selector.looks import GateLook, Stage, latest_gates, sketch
+from selector.playbook import Entry
 from selector.public import to_json
 from selector.results import Recommendation
 from selector.scenarios import Scenario, scenario_from_toml, scenario_to_toml
@@ -51,6 +56,38 @@ class DecisionRow(SQLModel, table=True):
     action: str
     recommended_option_id: str | None = None
     document: str
+
+
+class GateResultRow(SQLModel, table=True):
+    """One candidate's result of one look at a set of cases; the document is the look."""
+
+    __tablename__ = "gate_result"
+
+    id: str = Field(primary_key=True)
+    scenario_name: str
+    created: str
+    look: str
+    stage: str
+    option_id: str
+    arm: str
+    verdict: str
+    document: str
+
+
+class ProjectRow(SQLModel, table=True):
+    """An entry of a project: a stage of the playbook was done, or opened again. Nothing is changed afterwards."""
+
+    __tablename__ = "project"
+    __table_args__ = (UniqueConstraint("scenario_name", "number", name="uq_project_scenario_name_number"),)
+
+    id: str = Field(primary_key=True)
+    scenario_name: str
+    number: int
+    created: str
+    stage: str
+    done: bool
+    who: str
+    note: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,6 +207,136 @@ def list_decisions(settings: Settings, limit: int = 100) -> tuple[SavedDecision,
     with session(settings, read_only=True) as opened:
         rows = opened.exec(select(DecisionRow).order_by(col(DecisionRow.created).desc()).limit(limit)).all()
         return tuple(_decision(row) for row in rows)
+
+
+def save_gates(
+    settings: Settings,
+    scenario_name: str,
+    results: Sequence[GateResult],
+    *,
+    stage: Stage,
+    created: datetime,
+    alpha: float | None = None,
+    planned_items: int | None = None,
+    items: Iterable[str] = (),
+    who: str = "",
+) -> tuple[GateLook, ...]:
+    """Keep the results of one look at a set of cases: one, or all candidates that were gated together (Holm).
+
+    alpha: one-sided level of the whole look; absent, that of the widest interval, or 0.05 with `planned_items`
+    planned_items: the size at which the last of several looks is planned; these looks share their level
+    items: names of the cases, so that a later look at the same ones is noticed
+    The same look saved again keeps the first rows.
+    """
+    if not results:
+        raise InputError("no result to keep: run the test first")
+    if alpha is None:
+        alpha = ALPHA if planned_items is not None else max((1.0 - result.confidence) / 2.0 for result in results)
+    cases, day = sketch(items), created.date()
+    parts = (scenario_name.encode(), stage.value.encode(), _RESULTS.dump_json(list(results)), "".join(cases).encode())
+    look = hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
+    kept = []
+    with session(settings) as opened:
+        for number, result in enumerate(results):
+            row = opened.get(GateResultRow, f"{look}-{number}")
+            if row is None:
+                found = GateLook(
+                    id=f"{look}-{number}",
+                    scenario_name=scenario_name,
+                    look=look,
+                    stage=stage,
+                    result=result if result.as_of is not None else replace(result, as_of=day),
+                    alpha=alpha,
+                    planned_items=planned_items,
+                    cases=cases,
+                    created=utc_text(created),
+                    who=who.strip(),
+                )
+                row = _gate_row(found)
+                opened.add(row)
+            kept.append(_saved_look(row))
+    return tuple(kept)
+
+
+def list_gates(settings: Settings, scenario_name: str) -> tuple[GateLook, ...]:
+    """Every kept result of the tests of a scenario, oldest first."""
+    with session(settings, read_only=True) as opened:
+        order = (col(GateResultRow.created), col(GateResultRow.id))
+        rows = opened.exec(select(GateResultRow).where(GateResultRow.scenario_name == scenario_name).order_by(*order)).all()
+        return tuple(_saved_look(row) for row in rows)
+
+
+def get_gate(settings: Settings, gate_id: str) -> GateLook:
+    """One kept result by its id."""
+    with session(settings, read_only=True) as opened:
+        row = opened.get(GateResultRow, gate_id)
+        if row is None:
+            raise InputError(f"no kept test result has the id '{gate_id}'")
+        return _saved_look(row)
+
+
+def stored_gates(settings: Settings, scenario_name: str, as_of: date | None = None) -> tuple[GateResult, ...]:
+    """What the newest test of every option (or arm) of a scenario said until a day: what may stand in place of a prior."""
+    return latest_gates(list_gates(settings, scenario_name), as_of)
+
+
+def save_entry(
+    settings: Settings, scenario_name: str, stage: Stage, *, created: datetime, done: bool = True, who: str = "", note: str = ""
+) -> Entry:
+    """Note that a stage was done, or (`done` false) that it is open again; earlier entries stay."""
+    with session(settings) as opened:
+        order = col(ProjectRow.number).desc()
+        last = opened.exec(select(ProjectRow).where(ProjectRow.scenario_name == scenario_name).order_by(order)).first()
+        number = 1 if last is None else last.number + 1
+        digest = hashlib.sha256(f"{scenario_name}\0{number}".encode()).hexdigest()[:16]
+        row = ProjectRow(
+            id=digest,
+            scenario_name=scenario_name,
+            number=number,
+            created=utc_text(created),
+            stage=stage.value,
+            done=done,
+            who=who.strip(),
+            note=note.strip(),
+        )
+        opened.add(row)
+        return _entry(row)
+
+
+def list_entries(settings: Settings, scenario_name: str) -> tuple[Entry, ...]:
+    """Every entry of a scenario's project, oldest first."""
+    with session(settings, read_only=True) as opened:
+        rows = opened.exec(select(ProjectRow).where(ProjectRow.scenario_name == scenario_name).order_by(col(ProjectRow.number))).all()
+        return tuple(_entry(row) for row in rows)
+
+
+_LOOK: TypeAdapter[GateLook] = TypeAdapter(GateLook)
+_RESULTS: TypeAdapter[list[GateResult]] = TypeAdapter(list[GateResult])
+
+
+def _gate_row(found: GateLook) -> GateResultRow:
+    return GateResultRow(
+        id=found.id,
+        scenario_name=found.scenario_name,
+        created=found.created,
+        look=found.look,
+        stage=found.stage.value,
+        option_id=found.result.option_id,
+        arm=found.result.arm,
+        verdict=found.result.verdict.value,
+        document=_LOOK.dump_json(found).decode(),
+    )
+
+
+def _saved_look(row: GateResultRow) -> GateLook:
+    try:
+        return _LOOK.validate_json(row.document)
+    except ValueError:
+        raise InputError(f"the kept test result {row.id} cannot be read by this program: run the test again") from None
+
+
+def _entry(row: ProjectRow) -> Entry:
+    return Entry(stage=Stage(row.stage), done=row.done, created=row.created, who=row.who, note=row.note)
 
 
 def _scenario(row: ScenarioRow) -> SavedScenario:

@@ -13,7 +13,7 @@ from workloads.store import engine, upgrade
 
 ROW_CLASSES = {
     "workloads.store": "workload",
-    "selector.store": "scenario decision",
+    "selector.store": "scenario decision gate_result project",
     "probes.store": "measurement",
     "pricing.store": "price_snapshot",
 }
