@@ -28,6 +28,9 @@ from workloads.requirements import presets
 TOKENS, REQUESTS = "tokens", "requests"
 MTOK = 1_000_000.0
 UPLOAD_MB = 1
+NONE = "none"
+"""In a link: the value is taken away."""
+SIZES = ("input_tokens_mean", "output_tokens_mean")
 COMMON_BASELINES = (
     "openai:gpt-4o",
     "openai:gpt-4o-mini",
@@ -83,15 +86,25 @@ def inputs() -> None:
 
 
 def accept_plain_values() -> None:
-    """A link may say `complexity=code` as the TOML file does; the choice itself would only know its label, 'Code'."""
+    """What a link says and the widgets alone would not understand, put into them before they are first drawn.
+
+    `complexity=code` as the TOML file writes it (a choice knows only its label, 'Code'); `task_type=none` for a value that was
+    taken away; and lengths without a share, or a share without lengths, which replace the example's.
+    """
     if st.session_state.get("form.opened"):
         return
     st.session_state["form.opened"] = True
-    for name in Workload.model_fields:
-        kind, _ = _kind(Workload.model_fields[name])
+    for name in defaults():
+        kind = _kind(Workload.model_fields[name])[0] if name in Workload.model_fields else None
         given = st.query_params.get(name)
-        if isinstance(kind, type) and issubclass(kind, StrEnum) and given in list(kind):
+        if given == NONE:
+            st.session_state[name] = None
+        elif isinstance(kind, type) and issubclass(kind, StrEnum) and given in list(kind):
             st.session_state[name] = str(given)
+    if "input_share" not in st.query_params and any(name in st.query_params for name in SIZES):
+        st.session_state["input_share"] = None
+    if "input_share" in st.query_params and not any(name in st.query_params for name in SIZES):
+        _forget_sizes()
 
 
 def fill(scenario: Scenario) -> None:
@@ -124,7 +137,10 @@ def link_query(values: dict[str, Any]) -> str:
     pairs: list[tuple[str, str]] = []
     for name, default in defaults().items():
         value = _plain(values.get(name, default))
-        if value in (None, "", []) or value == default:
+        if value == default:
+            continue
+        if value in (None, "", []):
+            pairs.append((name, NONE))
             continue
         pairs += [(name, _url_text(part)) for part in (value if isinstance(value, list) else [value])]
     if values.get(state.ACCEPT_DOUBTFUL):
@@ -299,7 +315,8 @@ def _forget_share() -> None:
 
 
 def _forget_sizes() -> None:
-    st.session_state["input_tokens_mean"] = st.session_state["output_tokens_mean"] = None
+    for name in SIZES:
+        st.session_state[name] = None
 
 
 def _reset() -> None:

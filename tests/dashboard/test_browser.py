@@ -193,7 +193,7 @@ def test_the_tree_is_walked_by_keyboard_and_by_mouse(watched: Watched) -> None:
     page.keyboard.press("Enter")
     details = page.locator(".st-key-decide\\.details, .st-key-decide-details").first
     expect(details).to_contain_text("How many labelled examples are there?")
-    page.get_by_role("button", name=re.compile("^Advice: A larger model")).click()
+    page.get_by_role("button", name="Advice: A larger model", exact=True).click()
     expect(details).to_contain_text("GPT-4-class API")
     assert watched.errors == []
 

@@ -163,6 +163,31 @@ def test_the_link_on_the_report_page_holds_every_changed_input(decide: AppTest) 
     assert again.session_state["state.scenario"] == decide.session_state["state.scenario"]
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"input_tokens_mean": 900.0},
+        {"input_tokens_mean": 900.0, "output_tokens_mean": 90.0},
+        {"input_share": 0.5},
+        {"task_type": None},
+    ],
+)
+def test_a_link_of_a_changed_request_size_agrees_with_itself(decide: AppTest, changes: dict[str, Any]) -> None:
+    for name, value in changes.items():
+        if value is None:
+            decide.session_state[name] = None
+            decide.run()
+        else:
+            decide.number_input(key=name).set_value(value).run()
+    asked = decide.session_state["state.scenario"]
+    link = on("report", decide).code[0].value
+    again = opened(**dict(parse_qsl(link.partition("?")[2])))
+    assert not again.warning or "differ" not in plain(again.warning[0].value)
+    assert again.session_state["state.scenario"] == asked
+    for name, value in changes.items():
+        assert getattr(asked.workload, name) == value
+
+
 def test_nonsense_in_a_link_falls_back_to_the_defaults() -> None:
     app = opened(mtok_per_day="-5", complexity="bogus", horizon_months="abc")
     assert not app.exception
