@@ -7,7 +7,7 @@ SOAK_MINUTES ?= 10
 python = .venv/bin/python
 environment = UV="$(UV)" PYTHON="$(PYTHON)" sh .ci/environment
 
-.PHONY: help run test check bench soak accuracy lock clean
+.PHONY: help run test check bench soak accuracy evidence lock clean
 
 help: ## list what make can do
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' Makefile | awk -F '|' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -37,6 +37,9 @@ soak: .venv/made-dev ## use the dashboard for SOAK_MINUTES=10 and watch its memo
 
 accuracy: .venv/made ## compare the throughput estimates with published measurements, into docs/accuracy.md
 	@$(python) -m capacity accuracy --out docs/accuracy.md
+
+evidence: .venv/made ## refit and validate the chances of being good enough, into docs/evidence.md
+	@$(python) -m selector evidence --out docs/evidence.md
 
 lock: ## bring uv.lock up to a changed pyproject.toml (needs uv)
 	@test -n "$(UV)" || { echo "error: make lock needs uv on the PATH" >&2; exit 2; }

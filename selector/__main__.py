@@ -16,20 +16,24 @@ from facts.commandline import run
 from facts.errors import InputError
 from facts.settings import settings
 from selector.audit import AuditVerdict, audit_claims, audit_json
-from selector.case_scores import read_scores
+from selector.case_scores import CaseScores, read_scores
 from selector.catalog import load_catalog
 from selector.claims import read_claims, shipped_claims
+from selector.evidence import units
+from selector.evidence_report import report as evidence_report
+from selector.evidence_report import unseen_report
 from selector.gap_gate import ALPHA, MARGIN_SHARE, POWER, GateResult, Margin, gate_by_holm, gate_json, gate_sealed, plan_test
 from selector.gap_gate import gate as run_gate
-from selector.looks import Stage
-from selector.playbook import Playbook, State, playbook_json, playbook_of
+from selector.looks import Stage, sketch
+from selector.playbook import Playbook, State, next_alpha, next_test, playbook_json, playbook_of
 from selector.public import dumps, to_json
 from selector.recommendation import recommend
 from selector.results import Recommendation
 from selector.scenarios import read_scenario
 from selector.sentences import months, percent, usd
-from selector.store import list_entries, list_gates, save_decision, save_entry, save_scenario, stored_catalog
+from selector.store import list_entries, list_gates, save_decision, save_entry, save_gates, save_scenario, stored_catalog
 from selector.tree import Tree, load_tree, read_tree
+from selector.validation import score_unseen
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Which model should run where, and what will it cost?")
 
@@ -73,15 +77,18 @@ def show_playbook(
     done: Annotated[Stage | None, typer.Option(help="note that this stage is done")] = None,
     reopen: Annotated[Stage | None, typer.Option(help="note that this stage is open again")] = None,
     note: Annotated[str, typer.Option(help="what was found, kept with --done or --reopen")] = "",
-    who: Annotated[str, typer.Option(help="who did it, kept with --done or --reopen")] = "",
+    who: Annotated[str, typer.Option(help="who did it, kept with --done, --reopen or --scores")] = "",
     option: Annotated[str, typer.Option(help="id of the option to pursue (default: the recommended one)")] = "",
+    scores: Annotated[Path | None, typer.Option(help="CSV of scores per case: run the next test on it and keep what it says")] = None,
+    margin: Annotated[float, typer.Option(help="with --scores: how much worse is still good enough, 0.05 is 5 %")] = MARGIN_SHARE,
+    relative: Annotated[bool, typer.Option("--relative/--absolute", help="with --scores: of the baseline's score, or in points")] = True,
     as_of: Annotated[str, typer.Option(help="use the prices of this day, YYYY-MM-DD (default: today)")] = "",
 ) -> None:
     """The six stages from an idea to production: what is done, what comes next, what it costs, and whether it is worth it."""
     now = datetime.now(tz=UTC)
     if done is not None and done is reopen:
         raise InputError(f"stage '{done}' cannot be done and open again at once: give --done or --reopen")
-    if (note or who) and done is None and reopen is None:
+    if done is None and reopen is None and (note or (who and scores is None)):
         raise InputError("--note and --who are kept with a stage: add --done STAGE or --reopen STAGE")
     scenario = read_scenario(workload)
     name = scenario.workload.name
@@ -91,6 +98,9 @@ def show_playbook(
         if stage is not None:
             save_entry(settings(), name, stage, created=now, done=closes, who=who, note=note)
     project = playbook_of(recommendation, list_entries(settings(), name), list_gates(settings(), name), option_id=option or None)
+    if scores is not None:
+        _test_next(project, recommendation, read_scores(scores), Margin(share=margin, relative=relative), now, who)
+        project = playbook_of(recommendation, list_entries(settings(), name), list_gates(settings(), name), option_id=option or None)
     if json:
         print(dumps(playbook_json(project)))
     else:
@@ -112,6 +122,15 @@ def check_tree(
             if branch.departs_from_article:
                 console.print(f"    [dim]{branch.departs_from_article}[/dim]")
         console.print(f"  [dim]{node.source}[/dim]")
+
+
+def _test_next(project: Playbook, recommendation: Recommendation, scores: CaseScores, limit: Margin, now: datetime, who: str) -> None:
+    """Run the project's next test at the level its cases still hold, and keep the result."""
+    name, cases = project.scenario_name, sketch(scores.items)
+    stage, option_id, arm = next_test(project, recommendation)
+    alpha = next_alpha(stage, project, list_gates(settings(), name), cases)
+    found = run_gate(scores, limit, alpha=alpha, option_id=option_id, arm=arm, as_of=now.date())
+    save_gates(settings(), name, [found], stage=stage, created=now, alpha=alpha, items=scores.items, who=who)
 
 
 def _show_playbook(project: Playbook) -> None:
@@ -252,6 +271,24 @@ def plan(
     print(found.sentence)
     for true, items in found.by_difference:
         print(f"    true difference {true:+.0%}: {'cannot be shown' if items is None else f'{items:,} cases'}")
+
+
+@app.command()
+def evidence(
+    out: Annotated[Path | None, typer.Option("--out", help="write the whole report there (docs/evidence.md)")] = None,
+    score: Annotated[Path | None, typer.Option("--score", help="CSV of other studies, with the columns of a table of studies")] = None,
+) -> None:
+    """How far to trust the chances of being good enough; with --score, how they do on studies that were not in the fit."""
+    if score is not None:
+        print(unseen_report(score_unseen(score)))
+    elif out is None:
+        print(evidence_report(), end="")
+    if out is not None:
+        try:
+            out.write_text(evidence_report(), encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"{out} cannot be written: {error.strerror}") from None
+        print(f"{len(units())} published units: {out}")
 
 
 def _day(text: str, now: datetime) -> date:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, special
 
+from facts.errors import InputError
 from selector.evidence import Tried, Unit, read_studies, study_sources, units, units_of, units_of_kind
 from selector.rates import Count, Rates, fit_outcomes
 
@@ -177,9 +178,15 @@ def score_unseen(path: Path) -> Unseen:
     studies = read_studies(path)
     ids = {citation: source.id for source in study_sources() for citation in source.citations}
     new = [unit for unit in units_of(studies.rows, sources=ids) if not unit.exam]
+    if not new:
+        raise InputError(
+            f"{path} holds no study that counts: {'; '.join(f'{n} rows, {why}' for why, n in studies.left_out) or 'it is empty'}"
+        )
     datasets, sources = {unit.dataset for unit in new}, {source for unit in new for source in unit.sources}
     fitted = units_of_kind(Tried.TUNED_SMALL)
     kept = [unit for unit in fitted if unit.dataset not in datasets and not sources & set(unit.sources)]
+    if not kept:
+        raise InputError(f"{path} shares a dataset or a source with all {len(fitted)} fitted units: give studies that were not in the fit")
     rates = fit_outcomes((unit, unit.within_5pct) for unit in kept)
     forecasts = tuple(_forecast(rates, unit, by_source(unit), within_5pct) for unit in new)
     return Unseen(score=score_of(forecasts), forecasts=forecasts, left_out_rows=studies.left_out, also_fitted=len(fitted) - len(kept))
