@@ -7,6 +7,7 @@ from datetime import date
 
 from pricing.prices import PriceBook, PriceOverrides, PriceSnapshot
 from probes.measurement import Measurement
+from selector.gap_gate import GateResult
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,6 +17,7 @@ class Catalog:
     as_of: the day whose prices count
     prices: API prices, rents and servers as of that day, the user's own on top
     measurements: probes of this machine, newest first
+    gates: the user's own tests of options
     accept_doubtful: use a probe for `this_machine` although it doubts itself (contention, a wide interval)
     """
 
@@ -23,6 +25,7 @@ class Catalog:
     prices: PriceBook
     measurements: tuple[Measurement, ...] = ()
     accept_doubtful: bool = False
+    gates: tuple[GateResult, ...] = ()
 
 
 def load_catalog(
@@ -33,6 +36,7 @@ def load_catalog(
     accept_doubtful: bool = False,
     host: str | None = None,
     snapshot: PriceSnapshot | None = None,
+    gates: tuple[GateResult, ...] = (),
 ) -> Catalog:
     """The catalogue of a day; no network, no clock. With `host`, only that machine's own measurements are kept.
 
@@ -40,5 +44,9 @@ def load_catalog(
     """
     kept = tuple(found for found in measurements if host is None or found.environment.host == host)
     return Catalog(
-        as_of=as_of, prices=PriceBook.load(as_of, overrides, snapshot=snapshot), measurements=kept, accept_doubtful=accept_doubtful
+        as_of=as_of,
+        prices=PriceBook.load(as_of, overrides, snapshot=snapshot),
+        measurements=kept,
+        accept_doubtful=accept_doubtful,
+        gates=gates,
     )

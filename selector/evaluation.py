@@ -26,6 +26,7 @@ from selector.catalog import Catalog
 from selector.gates import Candidate, refusal, screen
 from selector.local import LocalMachine, local_curve, why_no_machine
 from selector.options import Option
+from selector.own_test import gate_of, passed, tested
 from selector.quality import Kind, quality_of
 from selector.results import Arm, Placement, Plan, QualityPrior, Verdict
 from selector.scenarios import Scenario
@@ -161,6 +162,7 @@ class Evaluation:
     supplies: every way to buy it; the bill is the cheapest one's
     refused_because: the first refusal, or None
     live_after_months: months in which the baseline still serves
+    gate_passed: the user's own test shows it good enough
     """
 
     option: Option
@@ -170,6 +172,7 @@ class Evaluation:
     supplies: tuple[Supply, ...] = ()
     refused_because: str | None
     live_after_months: int
+    gate_passed: bool = False
 
     @property
     def feasible(self) -> bool:
@@ -200,7 +203,8 @@ class Asked:
 def evaluate(option: Option, asked: Asked) -> Evaluation:
     """Gates, servers, bill: everything about an option that does not need the others."""
     workload = asked.scenario.workload
-    quality = quality_of(option.kind, workload, asked.task)
+    own_test = gate_of(option, asked.catalog.gates)
+    quality = tested(_quality(option.kind, workload, asked.task), own_test)
     bill: Bill | None = None
     supplies: tuple[Supply, ...] = ()
     missing: str | None = None
@@ -218,6 +222,7 @@ def evaluate(option: Option, asked: Asked) -> Evaluation:
             provider=bill.provider if bill else option.api.partition(":")[0],
             context_tokens=_context(option, bill),
             last_resort=option.arm in asked.last_resort,
+            own_test=own_test,
         )
     )
     refused = refusal(verdicts) or (bill and bill.refused_because) or (missing and f"{_missing_gate(option)}: {missing}")
@@ -229,13 +234,14 @@ def evaluate(option: Option, asked: Asked) -> Evaluation:
         supplies=supplies if bill else (),
         refused_because=refused,
         live_after_months=_months_to_live(option, asked),
+        gate_passed=passed(own_test),
     )
 
 
 def _bill(supplies: tuple[Supply, ...], asked: Asked) -> Bill:
     """The bill of the cheapest supply."""
     numbers = numbers_of(asked)
-    supply = min(supplies, key=lambda supply: float(differing_usd(supply, numbers)))
+    supply = supplies[0] if len(supplies) == 1 else min(supplies, key=lambda supply: float(differing_usd(supply, numbers)))
     plan = None if supply.plan is None else _plan(supply, asked, numbers)
     refused = None
     if supply.one_machine and plan is not None and plan.replicas > 1:
@@ -321,7 +327,7 @@ def live_after(supply: Supply, numbers: Numbers) -> NDArray[np.float64]:
     if supply.option.baseline:
         return np.asarray(0.0)
     months = np.shape(numbers.volume.requests)[-1]
-    return np.asarray(np.clip(supply.months_to_live + np.asarray(numbers.delay_months), 0, months))
+    return np.asarray(np.minimum(np.maximum(supply.months_to_live + np.asarray(numbers.delay_months), 0.0), months))
 
 
 def spent_if_it_fails_usd(costs: MonthlyCosts) -> NDArray[np.float64]:
@@ -464,7 +470,10 @@ def _between(place: Amount, low: float, high: float) -> NDArray[np.float64]:
 
 def _speed_factor(supply: Supply, numbers: Numbers) -> NDArray[np.float64]:
     """Speed over its estimate: the group's standard error in the supply's own 80 % interval, log-normal on either side."""
-    errors = np.asarray(next((error for group, error in numbers.speed_errors if group == supply.speed_group), 0.0), dtype=np.float64)
+    drawn = next((error for group, error in numbers.speed_errors if group == supply.speed_group), None)
+    if drawn is None:
+        return np.asarray(1.0)
+    errors = np.asarray(drawn, dtype=np.float64)
     low, high = log(supply.speed_low) / -Z80, log(supply.speed_high) / Z80
     return np.asarray(np.exp(errors * np.where(errors < 0.0, low, high)))
 
@@ -741,6 +750,12 @@ def _months_to_live(option: Option, asked: Asked) -> int:
 
 def _served(option: Option) -> ModelSpec:
     return model(option.model)
+
+
+@lru_cache(maxsize=512)
+def _quality(kind: Kind, workload: Workload, task: Task) -> QualityPrior:
+    """The same for all options of a kind."""
+    return quality_of(kind, workload, task)
 
 
 @lru_cache(maxsize=256)

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from pricing.prices import is_provider
+from selector.gap_gate import GateResult, GateVerdict
 from selector.options import MIN_LABELS_TO_TUNE, Option
+from selector.own_test import passed
 from selector.quality import Kind
 from selector.results import Arm, Placement, QualityPrior, Verdict
 from selector.tasks import Family, Task
@@ -30,6 +32,7 @@ class Candidate:
     provider: who would be paid, '' for the user's own machines
     context_tokens: its context window, None where it is not known
     last_resort: nothing better is left, so that any chance will do
+    own_test: the user's own test of it, or None
     """
 
     option: Option
@@ -39,6 +42,7 @@ class Candidate:
     provider: str
     context_tokens: float | None
     last_resort: bool = False
+    own_test: GateResult | None = None
 
 
 Gate = Callable[[Candidate], Verdict]
@@ -115,6 +119,8 @@ def knowledge(candidate: Candidate) -> Verdict:
 def task_fit(candidate: Candidate) -> Verdict:
     """Can this kind of model do this kind of task?"""
     kind, task = candidate.option.kind, candidate.task
+    if passed(candidate.own_test):
+        return Verdict(gate="task", passed=True, reason="shown on your own cases")
     if kind in SMALL_KINDS and task.family is Family.HARD:
         why = "small models hold on few such datasets, tuned or not, whatever the number of labels"
         return Verdict(gate="task", passed=False, reason=f"the task is of the hard family ({task.because}): {why}")
@@ -125,8 +131,13 @@ def task_fit(candidate: Candidate) -> Verdict:
 
 
 def chance(candidate: Candidate) -> Verdict:
-    """Is a pilot worth running? Where today's model may not stay and nothing likelier is left, any chance will do."""
+    """Did it pass the user's own test; before one decides, is a pilot worth running?
+
+    Where today's model may not stay and nothing likelier is left, any chance will do.
+    """
     quality = candidate.quality
+    if candidate.own_test is not None and candidate.own_test.verdict is not GateVerdict.UNDECIDED:
+        return Verdict(gate="quality", passed=passed(candidate.own_test), reason=candidate.own_test.sentence)
     enough = quality.probability >= MIN_PROBABILITY
     words = "at least" if enough else "below"
     reason = (

@@ -180,6 +180,7 @@ def _result(evaluation: Evaluation, baseline: Evaluation, fallback: Evaluation |
         verdicts=evaluation.verdicts,
         quality=evaluation.quality,
         live_after_months=float(evaluation.live_after_months),
+        gate_passed=evaluation.gate_passed,
         notes=tuple(note for note in (option.note,) if note),
     )
     if bill is None:
@@ -233,13 +234,11 @@ def _co2e_kg(bill: Bill, asked: Asked) -> float | None:
 
 
 def _months(costs: MonthlyCosts) -> tuple[Month, ...]:
+    names, totals = [line.name for line in costs.lines], costs.month_totals_usd.tolist()
+    by_month = np.array([line.usd for line in costs.lines]).reshape(-1, costs.months).T.tolist()
     return tuple(
-        Month(
-            month=month + 1,
-            lines=tuple(Line(name=line.name, usd=float(line.usd[month])) for line in costs.lines),
-            total_usd=float(costs.month_totals_usd[month]),
-        )
-        for month in range(costs.months)
+        Month(month=month, lines=tuple(Line(name=name, usd=usd) for name, usd in zip(names, amounts, strict=True)), total_usd=total)
+        for month, (amounts, total) in enumerate(zip(by_month, totals, strict=True), start=1)
     )
 
 
@@ -295,7 +294,7 @@ def _choice(results: tuple[OptionResult, ...], baseline_id: str, fallback: Evalu
     tree = next((result for result in results if result.tree_pick), None)
     cheapest = min(feasible, key=lambda result: (result.total_usd or 0.0, result.id), default=None)
     best = feasible[0] if feasible else None
-    action = Action.NONE_FEASIBLE if best is None else Action.STAY if best.id == baseline_id else Action.TEST_FIRST
+    action = _action(best, baseline_id)
     shown_fallback = by_id[fallback.option.id] if fallback is not None else None
     saving = None
     if best is not None and baseline.total_usd is not None and best.total_usd is not None:
@@ -314,6 +313,16 @@ def _choice(results: tuple[OptionResult, ...], baseline_id: str, fallback: Evalu
         payback_months=None if best is None else best.payback_months,
         probability=None if best is None else best.quality.probability,
     )
+
+
+def _action(best: OptionResult | None, baseline_id: str) -> Action:
+    """Stay on the baseline; move to what passed its test, or is the same model; test everything else first."""
+    if best is None:
+        return Action.NONE_FEASIBLE
+    if best.id == baseline_id:
+        return Action.STAY
+    same_model = best.arm is Arm.API and best.quality.probability >= 1.0
+    return Action.MOVE if best.gate_passed or same_model else Action.TEST_FIRST
 
 
 def _table(results: tuple[OptionResult, ...], baseline_id: str) -> tuple[TableRow, ...]:
@@ -383,6 +392,7 @@ def _digest(scenario: Scenario, catalog: Catalog, tree: Tree, sources: tuple[Sou
         "as_of": catalog.as_of.isoformat(),
         "method": METHOD_VERSION,
         "prices": catalog.prices.identity,
+        "tests": [str(gate) for gate in catalog.gates],
         "tree": [tree.id, tree.version],
         "sources": [str(line) for line in sources],
     }

@@ -114,7 +114,7 @@ class QualityPrior:
     probability: mean of the prior, 0 to 1
     low, high: its 5 % and 95 % points
     because: the published cases behind it, in a sentence
-    basis: published or assumed (never measured before the user's own test)
+    basis: published or assumed; measured after the user's own test
     source: where the cases were read
     cases: the published cases closest to the option, a line each
     """
@@ -220,6 +220,7 @@ class OptionResult:
     energy_kwh, kwh_per_mtok: electricity of its servers at the meter, whoever pays for it; None where tokens are bought
     co2e_kg: emissions of that, where the grid's intensity is stated
     live_after_months: months in which the baseline still serves
+    gate_passed: the user's own test shows it good enough
     tree_pick: the decision tree's own choice
     notes: what a reader should know
     """
@@ -255,6 +256,7 @@ class OptionResult:
     kwh_per_mtok: float | None = None
     co2e_kg: float | None = None
     live_after_months: float = 0.0
+    gate_passed: bool = False
     tree_pick: bool = False
     notes: tuple[str, ...] = ()
 
