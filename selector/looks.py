@@ -18,7 +18,8 @@ SECOND_LOOK_ALPHA: Final = 0.03
 """Spent on the same cases after tuning."""
 SKETCH: Final = 4_096
 """Cases of a test that are remembered: up to so many exactly, of larger tests a fair sample."""
-_ROUNDING: Final = 1e-9
+ROUNDING: Final = 1e-9
+"""Levels closer than this are the same."""
 
 
 class Stage(StrEnum):
@@ -105,7 +106,7 @@ def counted(looks: Iterable[GateLook]) -> tuple[GateLook, ...]:
     for place, look in enumerate(ordered):
         earlier = [other for other in ordered[:place] if other.spends_with != look.spends_with]
         spent = alpha_spent(earlier, look.cases)
-        if look.result.verdict is GateVerdict.WITHIN and spent + look.alpha > ALPHA + _ROUNDING:
+        if look.result.verdict is GateVerdict.WITHIN and spent + look.alpha > ALPHA + ROUNDING:
             found.append(replace(look, result=_used_up(look.result, look.alpha, spent)))
         else:
             found.append(look)
@@ -148,7 +149,7 @@ def _used_up(result: GateResult, alpha: float, spent: float) -> GateResult:
     why = (
         f"these cases have been looked at before: {spent:g} of their {ALPHA:g} is spent and this look asks for {alpha:g}; "
         f"test at {max(ALPHA - spent, 0.0):g} or on cases not used yet"
-        if spent < ALPHA - _ROUNDING
+        if spent < ALPHA - ROUNDING
         else f"these cases were used up by an earlier look at {spent:g}: test on cases not used yet"
     )
     head = result.sentence.rsplit(": ", 1)[0]

@@ -17,7 +17,7 @@ from facts.records import Fact, read_facts
 from pricing.assumptions import Assumptions
 from selector.drift import Drift, drift_of
 from selector.gap_gate import ALPHA, GateResult, GateVerdict
-from selector.looks import FIRST_LOOK_ALPHA, SECOND_LOOK_ALPHA, GateLook, Stage, alpha_spent, counted
+from selector.looks import FIRST_LOOK_ALPHA, ROUNDING, SECOND_LOOK_ALPHA, GateLook, Stage, alpha_spent, counted
 from selector.results import Arm, Line, OptionResult, Recommendation
 from selector.sentences import percent, usd
 from workloads.demand import Complexity
@@ -285,6 +285,34 @@ def stage_costs(option: OptionResult | None, assumptions: Assumptions, complexit
             stage = home.get(part.name, Stage.PRODUCTION)
             costs[stage] = (*costs[stage], part)
     return costs
+
+
+def next_test(playbook: Playbook, recommendation: Recommendation) -> tuple[Stage, str, str]:
+    """What the next test would be of: its stage, and the option's id (or, for the untuned form of a tuned option, '' and its arm).
+
+    Once the deciding test is passed, it is a fresh sample in production.
+    """
+    option = recommendation.option(playbook.option_id)
+    if option is None:
+        raise InputError("there is no option to test: every one but today's model is refused")
+    decides = Stage.TUNING if is_tuned(option) else Stage.EXPERIMENT
+    decided = playbook.stage(decides).gate
+    if decided is not None and decided.verdict is GateVerdict.WITHIN:
+        return Stage.PRODUCTION, option.id, option.arm.value
+    if decides is Stage.TUNING and playbook.stage(Stage.EXPERIMENT).state in (State.NEXT, State.WAITING):
+        return Stage.EXPERIMENT, "", UNTUNED_FORM[option.arm].value
+    return decides, option.id, option.arm.value
+
+
+def next_alpha(stage: Stage, playbook: Playbook, looks: Iterable[GateLook], cases: Sequence[str]) -> float:
+    """Level of the next test: what its cases still hold, of which an untuned form takes 0.02 and leaves 0.03 for after tuning.
+
+    Used-up cases get 0.05, and their pass will not count; a fresh sample in production gets 0.05.
+    """
+    left = ALPHA - alpha_spent(looks, cases)
+    level = left if left > ROUNDING else ALPHA
+    first = stage is Stage.EXPERIMENT and playbook.stage(Stage.TUNING).state is not State.NOT_NEEDED
+    return min(level, FIRST_LOOK_ALPHA) if first else level
 
 
 def chance_within(result: GateResult) -> float:
@@ -567,7 +595,7 @@ def _looks_rule(ahead: StageStatus | None, decides: Stage, stages: Sequence[Stag
     spent = alpha_spent(used, used[-1].cases) if used else 0.0
     if used:
         left = max(ALPHA - spent, 0.0)
-        same = f"at {left:.3g} on the cases used so far, or " if left > 1e-9 else ""
+        same = f"at {left:.3g} on the cases used so far, or " if left > ROUNDING else ""
         return (
             f"Of the {ALPHA:g} that a set of cases holds, {spent:.3g} is spent: test {same}at {ALPHA:g} on cases that no test has seen; "
             "never choose a checkpoint on them."
