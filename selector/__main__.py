@@ -58,7 +58,7 @@ def decide(
     day = _day(as_of, now)
     if save:
         save_scenario(settings(), scenario, created=now)
-        catalog = stored_catalog(settings(), day, scenario.prices, accept_doubtful=accept_doubtful, host=platform.node())
+        catalog = stored_catalog(settings(), day, scenario, accept_doubtful=accept_doubtful, host=platform.node())
     else:
         catalog = load_catalog(day, scenario.prices)
     recommendation = recommend(scenario, catalog, _tree(tree))
@@ -92,7 +92,7 @@ def show_playbook(
         raise InputError("--note and --who are kept with a stage: add --done STAGE or --reopen STAGE")
     scenario = read_scenario(workload)
     name = scenario.workload.name
-    catalog = stored_catalog(settings(), _day(as_of, now), scenario.prices, host=platform.node())
+    catalog = stored_catalog(settings(), _day(as_of, now), scenario, host=platform.node())
     recommendation = recommend(scenario, catalog)
     for stage, closes in ((reopen, False), (done, True)):
         if stage is not None:

@@ -15,7 +15,6 @@ from sqlmodel import Field, SQLModel, col, select
 
 from facts.errors import InputError
 from facts.settings import Settings
-from pricing.prices import PriceOverrides
 from pricing.store import accepted_prices
 from probes.store import list_measurements
 from selector.catalog import Catalog, load_catalog
@@ -167,16 +166,17 @@ def get_scenario(settings: Settings, scenario_id: str) -> SavedScenario:
 
 
 def stored_catalog(
-    settings: Settings, as_of: date, overrides: PriceOverrides | None = None, *, accept_doubtful: bool = False, host: str | None = None
+    settings: Settings, as_of: date, scenario: Scenario, *, accept_doubtful: bool = False, host: str | None = None
 ) -> Catalog:
-    """The catalogue of a day with what this installation has kept: the live prices accepted until then, and its measurements."""
+    """The catalogue of a day with what is kept: live prices accepted until then, measurements, and the scenario's own tests."""
     return load_catalog(
         as_of,
-        overrides,
+        scenario.prices,
         list_measurements(settings, kind="llamacpp"),
         accept_doubtful=accept_doubtful,
         host=host,
         snapshot=accepted_prices(settings, as_of),
+        gates=stored_gates(settings, scenario.workload.name, as_of),
     )
 
 
