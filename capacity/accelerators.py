@@ -96,10 +96,15 @@ def accelerators() -> tuple[Accelerator, ...]:
 
 def accelerator(accelerator_id: str) -> Accelerator:
     """The device of that id; InputError gives the nearest known one."""
-    by_id = {device.id: device for device in accelerators()}
+    by_id = _by_id()
     if accelerator_id not in by_id:
         raise InputError(f"unknown accelerator '{accelerator_id}'{nearest(accelerator_id, by_id)}")
     return by_id[accelerator_id]
+
+
+@cache
+def _by_id() -> dict[str, Accelerator]:
+    return {device.id: device for device in accelerators()}
 
 
 def find_accelerator(name: str) -> Accelerator | None:

@@ -20,6 +20,9 @@ TRUST = {"decode": 0.92, "prefill": 0.88, "serving": 0.85}
 """Share of the log error of one probe that is the device's own: its variance over the sum with that of models and repetitions."""
 TRUST_FITTED = {"decode": 0.75, "prefill": 0.75, "serving": 0.15}
 """The same where the engine was fitted: left-out devices differ little from the fit there, least in serving."""
+ALONE_TO_SERVING = 0.3
+"""Share of a factor measured on one sequence alone that carries over to many at once, where the engine's serving was fitted: the
+rest is fixed time that shared passes do not pay."""
 OTHER_ENGINE_TRUST = 0.35
 """The same where the probe ran on another engine."""
 ROOF_TOLERANCE = 1.08
@@ -60,7 +63,7 @@ class Probe:
         device = case.server.accelerator.name
         exact = self.corrections.get((device, case.engine))
         if exact is not None:
-            return with_factors(efficiency, decode=exact.decode, prefill=exact.prefill, serving=exact.serving), _measured(case, exact)
+            return _moved(efficiency, exact, _phase(case)), _measured(case, exact)
         others = [found for (name, _), found in self.corrections.items() if name == device]
         if not others:
             return efficiency, False
@@ -114,7 +117,7 @@ def probes_of(
             base = base_of(case)
             trust[key] = TRUST_FITTED if base.fitted else TRUST
             so_far = _correction(gathered.get(key, {}), trust[key])
-            current = with_factors(base, decode=so_far.decode, prefill=so_far.prefill) if phase == "serving" else base
+            current = _moved(base, so_far, phase) if phase == "serving" else base
             estimate, _ = predict(case, current)
             slower = log(estimate / value) if case.metric in RATES else log(value / estimate)
             gathered.setdefault(key, {}).setdefault(phase, []).append(slower)
@@ -249,6 +252,16 @@ def efficiency_from_probe(
 
 
 # --- parts -----------------------------------------------------------------------------------------------------------
+
+
+def _moved(efficiency: Efficiency, correction: Correction, phase: str) -> Efficiency:
+    carried = ALONE_TO_SERVING if phase == "serving" and efficiency.fitted else 1.0
+    return with_factors(
+        efficiency,
+        decode=correction.decode**carried,
+        prefill=correction.prefill**carried,
+        serving=correction.serving,
+    )
 
 
 def _phase(case: Case) -> str:

@@ -245,10 +245,15 @@ def models() -> tuple[ModelSpec, ...]:
 
 def model(model_id: str) -> ModelSpec:
     """The model of that id; InputError gives the nearest known one."""
-    by_id = {spec.id: spec for spec in models()}
+    by_id = _by_id()
     if model_id not in by_id:
         raise InputError(f"unknown model '{model_id}'{nearest(model_id, by_id)}")
     return by_id[model_id]
+
+
+@cache
+def _by_id() -> dict[str, ModelSpec]:
+    return {spec.id: spec for spec in models()}
 
 
 def find_model(text: str) -> ModelSpec | None:
