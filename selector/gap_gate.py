@@ -420,9 +420,10 @@ def _gate(
         worst=_worst(scores),
         notes=_notes(scores, clusters, planned_items, verdict, intervals),
     )
+    found = replace(found, sentence=_sentence(found))
     if clusters and clusters < TOO_FEW_CLUSTERS and verdict is GateVerdict.WITHIN:
-        found = _blocked(found, f"{clusters} clusters are too few to know how they differ: at least {TOO_FEW_CLUSTERS} are needed to pass")
-    return replace(found, sentence=_sentence(found))
+        return _blocked(found, f"{clusters} clusters are too few to know how they differ: at least {TOO_FEW_CLUSTERS} are needed to pass")
+    return found
 
 
 def _means(scores: CaseScores) -> tuple[float, float]:
@@ -511,7 +512,8 @@ def _p_value(scores: CaseScores, margin: Margin, counts: PairedCounts | None, va
     else:
         found = [mean_p_value(above)]
     if counts is not None and margin.relative:
-        found.append(float(stats.norm.sf(nam_z(counts, margin.kept))))
+        score = nam_z(counts.both, counts.option_only, counts.baseline_only, counts.n, margin.kept)
+        found.append(float(stats.norm.sf(score)))
     if scores.cluster is not None and float(above.std()) > 1e-12:
         found.append(clustered_p_value(above, scores.cluster))
     return max(found)
@@ -644,9 +646,9 @@ def _with_notes(found: GateResult, note: str) -> GateResult:
 
 
 def _blocked(found: GateResult, why: str) -> GateResult:
-    blocked = replace(found, verdict=GateVerdict.UNDECIDED, extra_items=None, notes=(why, *found.notes))
-    head = found.sentence.rsplit(": ", 1)[0] if found.sentence else ""
-    return replace(blocked, sentence=f"{head}: not decided, because {why}." if head else "")
+    head = found.sentence.rsplit(": ", 1)[0]
+    sentence = f"{head}: not decided, because {why}."
+    return replace(found, verdict=GateVerdict.UNDECIDED, extra_items=None, notes=(why, *found.notes), sentence=sentence)
 
 
 def _checked_alpha(alpha: float) -> float:

@@ -107,11 +107,7 @@ def tango_z(option_only: Numbers, baseline_only: Numbers, n: Numbers, difference
     share = np.maximum((root - linear) / (4.0 * count), 0.0)
     variance = np.maximum(count * (2.0 * share + delta * (1.0 - delta)), 0.0)
     distance = b - c - count * delta
-    spread = np.sqrt(variance)
-    z = np.where(
-        spread > 1e-12, distance / np.where(spread > 1e-12, spread, 1.0), np.where(distance == 0.0, 0.0, np.copysign(1e9, distance))
-    )
-    return z if z.ndim else float(z)
+    return _over_spread(distance, np.sqrt(variance))
 
 
 def tango_interval(counts: PairedCounts, confidence: float) -> Interval:
@@ -152,28 +148,24 @@ def wilson_interval(share: float, n: int, confidence: float) -> tuple[float, flo
     return max(centre - half, 0.0), min(centre + half, 1.0)
 
 
-def nam_z(counts: PairedCounts, ratio: float) -> float:
-    """Score statistic of a paired ratio option / baseline against a hypothesised one. Nam and Blackwelder, Stat. Med. 21 (2002) 689.
+def nam_z(both: Numbers, option_only: Numbers, baseline_only: Numbers, n: Numbers, ratio: float) -> Numbers:
+    """Score statistic of a paired ratio option / baseline against a hypothesised one; broadcasts.
 
-    (x_s - theta x_r) / sqrt(n theta (b' + c')), b' and c' the likelihood estimates under theta.
+    (x_s - theta x_r) / sqrt(n theta (b' + c')), b' and c' the likelihood estimates of the two discordant shares under theta.
+    Nam and Blackwelder, Statistics in Medicine 21 (2002) 689.
     """
-    rights = counts.both + counts.option_only + counts.baseline_only
-    seen, grown = rights / counts.n, 1.0 + ratio
+    a, b, c = (np.asarray(count, float) for count in (both, option_only, baseline_only))
+    rights, grown = a + b + c, 1.0 + ratio
+    seen = rights / np.asarray(n, float)
     slack = (1.0 - ratio) * seen
-    middle = (
-        -counts.both * grown * slack
-        + counts.option_only * (ratio * ratio * seen - grown * slack)
-        + counts.baseline_only * ratio * ratio * seen
-    )
-    square = 2.0 * ratio * grown * rights
-    option_only = (middle + sqrt(max(middle * middle + 2.0 * square * counts.option_only * ratio * seen * slack, 0.0))) / square
-    option_only = max(option_only, -slack / ratio, 0.0)
-    baseline_only = max(ratio * option_only + slack, 0.0)
-    distance = counts.both + counts.option_only - ratio * (counts.both + counts.baseline_only)
-    variance = counts.n * ratio * (option_only + baseline_only)
-    if variance <= 1e-12:
-        return 0.0 if distance == 0 else float(np.copysign(1e9, distance))
-    return float(distance / sqrt(variance))
+    middle = -a * grown * slack + b * (ratio * ratio * seen - grown * slack) + c * ratio * ratio * seen
+    square = np.maximum(2.0 * ratio * grown * rights, _EDGE)
+    gained = (middle + np.sqrt(np.maximum(middle * middle + 2.0 * square * b * ratio * seen * slack, 0.0))) / square
+    gained = np.maximum(np.maximum(gained, -slack / ratio), 0.0)
+    lost = np.maximum(ratio * gained + slack, 0.0)
+    distance = a + b - ratio * (a + c)
+    spread = np.sqrt(np.asarray(n, float) * ratio * (gained + lost))
+    return _over_spread(distance, spread)
 
 
 def nam_interval(counts: PairedCounts, confidence: float) -> Interval:
@@ -182,8 +174,8 @@ def nam_interval(counts: PairedCounts, confidence: float) -> Interval:
     if counts.both + counts.baseline_only == 0:
         return Interval(method="Nam-Blackwelder", low=0.0, high=float("inf"))
     here = max(counts.option_share / counts.baseline_share, _EDGE)
-    low = _root(lambda theta: nam_z(counts, theta) - critical, _EDGE, here, otherwise=0.0)
-    high = _root(lambda theta: nam_z(counts, theta) + critical, here, max(here, 1.0) * 1e3, otherwise=float("inf"))
+    low = _root(lambda theta: _nam_of(counts, theta) - critical, _EDGE, here, otherwise=0.0)
+    high = _root(lambda theta: _nam_of(counts, theta) + critical, here, max(here, 1.0) * 1e3, otherwise=float("inf"))
     return Interval(method="Nam-Blackwelder", low=low, high=high)
 
 
@@ -221,6 +213,8 @@ def clustered_p_value(values: NDArray[np.float64], cluster: NDArray[np.int64]) -
     interval = clustered_interval(values, cluster, 0.9)
     clusters = len(np.unique(cluster))
     error = (interval.high - interval.low) / 2.0 / float(stats.t.isf(0.05, clusters - 1))
+    if error <= 1e-12:  # clusters that are all alike: the test that takes items as unrelated decides
+        return 0.0 if float(values.mean()) > 0.0 else 1.0
     return float(stats.t.sf(float(values.mean()) / error, clusters - 1))
 
 
@@ -305,6 +299,17 @@ def holm(p_values: tuple[float, ...], alpha: float) -> tuple[bool, ...]:
 
 
 # ---- below: how ----
+
+
+def _over_spread(distance: NDArray[np.float64], spread: NDArray[np.float64]) -> Numbers:
+    """A distance in standard errors; without any spread 0 where there is no distance, else beyond every bound."""
+    some = spread > 1e-12
+    z = np.where(some, distance / np.where(some, spread, 1.0), np.where(np.abs(distance) < 1e-12, 0.0, np.copysign(1e9, distance)))
+    return z if z.ndim else float(z)
+
+
+def _nam_of(counts: PairedCounts, ratio: float) -> float:
+    return float(nam_z(counts.both, counts.option_only, counts.baseline_only, counts.n, ratio))
 
 
 def _root(function: Callable[[float], float], low: float, high: float, *, otherwise: float) -> float:
