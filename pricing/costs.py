@@ -136,12 +136,14 @@ def upfront_line(name: str, usd: Amount) -> CostLine:
 def monthly_line(name: str, usd: Amount, months: int) -> CostLine:
     """A monthly line, broadcast to (..., months)."""
     amount = np.asarray(usd, dtype=np.float64)
+    if amount.shape[-1:] == (months,):
+        return CostLine(name=name, usd=amount)
     return CostLine(name=name, usd=np.broadcast_to(amount, np.broadcast_shapes(amount.shape, (months,))))
 
 
 def nonzero(lines: tuple[CostLine, ...]) -> tuple[CostLine, ...]:
     """The lines that are not zero everywhere: what is not paid does not stand on the bill."""
-    return tuple(line for line in lines if np.any(line.usd != 0.0))
+    return tuple(line for line in lines if line.usd.any())
 
 
 def _summed(lines: tuple[CostLine, ...]) -> tuple[CostLine, ...]:
