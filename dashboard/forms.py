@@ -6,6 +6,7 @@ The widgets' keys are the scenario's own keys, so a share link reads like the TO
 
 from __future__ import annotations
 
+import re
 import types
 from collections.abc import Callable, Sequence
 from enum import StrEnum
@@ -74,7 +75,7 @@ def inputs() -> None:
         st.subheader("Your workload", anchor=False)
         _examples()
         _volume()
-        _widget(Workload, "complexity", label="What the model is asked to do")
+        _widget(Workload, "complexity", label="What the model is asked to do", on_change=_forget_task_type)
         _widget(Workload, "labelled_examples", label="Labelled examples", step=100)
         _residency()
         _baseline()
@@ -97,10 +98,11 @@ def accept_plain_values() -> None:
     for name in defaults():
         kind = _kind(Workload.model_fields[name])[0] if name in Workload.model_fields else None
         given = st.query_params.get(name)
-        if given == NONE:
+        if isinstance(kind, type) and issubclass(kind, StrEnum):
+            if given in (NONE, *kind):
+                st.session_state[name] = str(given)
+        elif given == NONE:
             st.session_state[name] = None
-        elif isinstance(kind, type) and issubclass(kind, StrEnum) and given in list(kind):
-            st.session_state[name] = str(given)
     if "input_share" not in st.query_params and any(name in st.query_params for name in SIZES):
         st.session_state["input_share"] = None
     if "input_share" in st.query_params and not any(name in st.query_params for name in SIZES):
@@ -123,6 +125,8 @@ def values_of(scenario: Scenario) -> dict[str, Any]:
     values["requests_per_day"] = workload.mean_requests_per_day
     for record in (scenario.prices, scenario.assumptions):
         values |= {name: getattr(record, name) for name in type(record).model_fields}
+    values["month_factors"] = ", ".join(f"{factor:g}" for factor in workload.month_factors)
+    values["task_type"] = NONE if workload.task_type is None else workload.task_type
     return {name: _plain(value) for name, value in values.items()}
 
 
@@ -154,7 +158,11 @@ def _url_text(value: Any) -> str:
 
 def scenario_of_widgets(values: dict[str, Any]) -> Scenario:
     """The scenario that the widgets' values say; InputError with one sentence where they cannot be used."""
-    given = {name: _plain(values[name]) for name in Workload.model_fields if name in values and _plain(values[name]) is not None}
+    given = {name: _plain(values[name]) for name in Workload.model_fields if _plain(values.get(name)) is not None}
+    if given.get("task_type") == NONE:
+        del given["task_type"]
+    if isinstance(given.get("month_factors"), str):
+        given["month_factors"] = [part for part in re.split(r"[\s,;]+", given["month_factors"]) if part]
     for name, field in Workload.model_fields.items():
         if _is_numbers(field.annotation) and isinstance(given.get(name), str):
             given[name] = [part.strip() for part in given[name].split(",") if part.strip()]
@@ -309,6 +317,11 @@ def _more() -> None:
         st.button("Reset prices and assumptions", key="form.reset", on_click=_reset, width="stretch")
 
 
+def _forget_task_type() -> None:
+    """Another complexity means other task types; the most cautious is taken until one is chosen."""
+    st.session_state["task_type"] = NONE
+
+
 def _forget_share() -> None:
     """The two lengths say the share; an older share must not contradict them."""
     st.session_state["input_share"] = None
@@ -342,9 +355,9 @@ def _widget(
     if kind is bool:
         st.toggle(label, value=bool(default), **said)
     elif isinstance(kind, type) and issubclass(kind, StrEnum):
-        values = [str(value) for value in kind]
-        index = None if default is None else values.index(default)
-        st.selectbox(label, values, index=index, format_func=fmt.words, placeholder="not given", **said)
+        values = [*([NONE] if optional else []), *(str(value) for value in kind)]
+        index = values.index(default)
+        st.selectbox(label, values, index=index, format_func=lambda value: "Not given" if value == NONE else fmt.words(value), **said)
     elif kind in (int, float):
         low, high = _limits(field, kind)
         small = default is not None and abs(float(default)) < 1
@@ -355,6 +368,8 @@ def _widget(
         st.number_input(label, min_value=low, max_value=high, value=shown, step=change, placeholder="default" if optional else None, **said)
     elif _is_numbers(kind):
         st.text_input(label, value=_numbers_text(default or ()), placeholder="numbers with commas between", **said)
+    elif get_origin(kind) is tuple and get_args(kind)[0] is float:
+        st.text_input(label, value=default or "", placeholder="none given", **said)
     elif get_origin(kind) is tuple:
         part = get_args(kind)[0]
         choices = [str(value) for value in part] if isinstance(part, type) and issubclass(part, StrEnum) else []

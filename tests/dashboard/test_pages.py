@@ -100,6 +100,12 @@ def test_ten_times_the_volume_changes_the_first_row(decide: AppTest) -> None:
     assert after != before
 
 
+def test_another_complexity_drops_the_task_type_of_the_first(decide: AppTest) -> None:
+    assert decide.session_state["state.scenario"].workload.task_type == "extraction"
+    decide.selectbox(key="complexity").set_value("reasoning").run()
+    assert decide.session_state["state.scenario"].workload.task_type is None
+
+
 def test_at_most_five_inputs_stand_outside_more_assumptions(decide: AppTest) -> None:
     folded = {block.label for block in decide.expander}
     assert "More assumptions" in folded
@@ -158,7 +164,12 @@ def test_the_link_on_the_report_page_holds_every_changed_input(decide: AppTest) 
     decide.number_input(key="fte_month_usd").set_value(20_000.0)
     decide.run()
     link = on("report", decide).code[0].value
-    assert dict(parse_qsl(link.partition("?")[2])) == {"mtok_per_day": "77.0", "complexity": "code", "fte_month_usd": "20000.0"}
+    assert dict(parse_qsl(link.partition("?")[2])) == {
+        "mtok_per_day": "77.0",
+        "complexity": "code",
+        "task_type": "none",
+        "fte_month_usd": "20000.0",
+    }
     again = opened(**dict(parse_qsl(link.partition("?")[2])))
     assert again.session_state["state.scenario"] == decide.session_state["state.scenario"]
 
@@ -169,16 +180,11 @@ def test_the_link_on_the_report_page_holds_every_changed_input(decide: AppTest) 
         {"input_tokens_mean": 900.0},
         {"input_tokens_mean": 900.0, "output_tokens_mean": 90.0},
         {"input_share": 0.5},
-        {"task_type": None},
     ],
 )
 def test_a_link_of_a_changed_request_size_agrees_with_itself(decide: AppTest, changes: dict[str, Any]) -> None:
     for name, value in changes.items():
-        if value is None:
-            decide.session_state[name] = None
-            decide.run()
-        else:
-            decide.number_input(key=name).set_value(value).run()
+        decide.number_input(key=name).set_value(value).run()
     asked = decide.session_state["state.scenario"]
     link = on("report", decide).code[0].value
     again = opened(**dict(parse_qsl(link.partition("?")[2])))
@@ -396,6 +402,13 @@ def test_form_and_toml_say_the_same_scenario() -> None:
     scenario = scenario_from_toml(text)
     assert forms.scenario_of_widgets(forms.values_of(scenario)) == scenario
     assert scenario_from_toml(scenario_to_toml(scenario)) == scenario
+
+
+@pytest.mark.parametrize("factors", ["1, 2", "one two", "1;1;1;1;1;1;1;1;1;1;1;-1"])
+def test_seasons_that_are_no_year_are_one_sentence(decide: AppTest, factors: str) -> None:
+    decide.text_input(key="month_factors").set_value(factors).run()
+    assert not decide.exception
+    assert "month_factors" in said(decide)
 
 
 def test_a_volume_in_requests_survives_the_form() -> None:
