@@ -90,16 +90,16 @@ def show_playbook(
         raise InputError(f"stage '{done}' cannot be done and open again at once: give --done or --reopen")
     if done is None and reopen is None and (note or (who and scores is None)):
         raise InputError("--note and --who are kept with a stage: add --done STAGE or --reopen STAGE")
-    scenario = read_scenario(workload)
+    scenario, day = read_scenario(workload), _day(as_of, now)
     name = scenario.workload.name
-    catalog = stored_catalog(settings(), _day(as_of, now), scenario, host=platform.node())
-    recommendation = recommend(scenario, catalog)
+    recommendation = recommend(scenario, stored_catalog(settings(), day, scenario, host=platform.node()))
     for stage, closes in ((reopen, False), (done, True)):
         if stage is not None:
             save_entry(settings(), name, stage, created=now, done=closes, who=who, note=note)
     project = playbook_of(recommendation, list_entries(settings(), name), list_gates(settings(), name), option_id=option or None)
     if scores is not None:
         _test_next(project, recommendation, read_scores(scores), Margin(share=margin, relative=relative), now, who)
+        recommendation = recommend(scenario, stored_catalog(settings(), day, scenario, host=platform.node()))
         project = playbook_of(recommendation, list_entries(settings(), name), list_gates(settings(), name), option_id=option or None)
     if json:
         print(dumps(playbook_json(project)))
@@ -149,6 +149,10 @@ def _show_playbook(project: Playbook) -> None:
                 f"Measured elsewhere: {status.evidence}",
             ):
                 console.print(f"  {text}", markup=False)
+    shown = [status.gate for status in project.stages]
+    for result in project.tested:
+        if result not in shown:
+            console.print(f"\nTested before ({result.option_id or result.arm or 'no option named'}): {result.sentence}", markup=False)
     console.print()
     if project.looks_rule:
         console.print(project.looks_rule, markup=False)

@@ -17,7 +17,7 @@ from facts.records import Fact, read_facts
 from pricing.assumptions import Assumptions
 from selector.drift import Drift, drift_of
 from selector.gap_gate import ALPHA, GateResult, GateVerdict
-from selector.looks import FIRST_LOOK_ALPHA, ROUNDING, SECOND_LOOK_ALPHA, GateLook, Stage, alpha_spent, counted
+from selector.looks import FIRST_LOOK_ALPHA, ROUNDING, SECOND_LOOK_ALPHA, GateLook, Stage, alpha_spent, counted, latest_gates
 from selector.results import Arm, Line, OptionResult, Recommendation
 from selector.sentences import percent, usd
 from workloads.demand import Complexity
@@ -164,6 +164,7 @@ class Playbook:
     looks_rule: how the next test keeps its level, "" where none is ahead
     retraining_year_usd, retraining_once_usd: what the bill holds for keeping it good, 0 for an untuned option
     drift: the newest fresh sample against the test that was passed, or None
+    tested: what the newest test of every option or arm said, the pursued one's among them, oldest first
     sentence: where the project stands, in words
     """
 
@@ -181,6 +182,7 @@ class Playbook:
     retraining_year_usd: float
     retraining_once_usd: float
     drift: Drift | None
+    tested: tuple[GateResult, ...]
     sentence: str
 
     def stage(self, stage: Stage) -> StageStatus:
@@ -241,6 +243,7 @@ def playbook_of(
         retraining_year_usd=retraining,
         retraining_once_usd=retraining / times if times > 0 else 0.0,
         drift=drift,
+        tested=latest_gates(tests),
         sentence=_sentence(option, fallback, stages, ahead, next_cost_usd, more, value, drift),
     )
 

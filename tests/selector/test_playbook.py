@@ -1,9 +1,6 @@
 """A project's stages, the worth of its next step, the rule on repeated looks, drift, and what the store keeps."""
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from functools import cache
@@ -12,15 +9,29 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
+from typer.testing import CliRunner
 
 from facts.errors import InputError
 from facts.settings import settings
 from pricing.assumptions import Assumptions
+from selector.__main__ import app
 from selector.case_scores import CaseScores
 from selector.drift import Alarm, change_interval, drift_of
 from selector.gap_gate import GateVerdict, Margin, gate, gate_counts
-from selector.looks import GateLook, Stage, alpha_spent, counted, latest_gates, latest_looks, shared_share, sketch
-from selector.paired import PairedCounts
+from selector.looks import (
+    FIRST_LOOK_ALPHA,
+    SECOND_LOOK_ALPHA,
+    GateLook,
+    Stage,
+    alpha_spent,
+    counted,
+    latest_gates,
+    latest_looks,
+    shared_share,
+    sketch,
+)
+from selector.paired import PairedCounts, tango_z
 from selector.playbook import (
     COSTS,
     Advice,
@@ -469,23 +480,39 @@ def test_the_level_of_the_next_test_is_what_its_cases_still_hold():
     assert next_alpha(Stage.TUNING, tuned, [first], sketch(["c"])) == 0.05
 
 
-def test_the_command_keeps_entries_and_tests_and_says_what_is_next(tmp_path):
+def test_the_command_keeps_entries_and_tests_and_says_what_is_next(tmp_path, monkeypatch):
     workload, scores = tmp_path / "w.toml", tmp_path / "scores.csv"
     workload.write_text('name = "Invoices"\ntokens_per_day = 50e6\ncomplexity = "extraction"\nlabelled_examples = 20000\n')
     rows = [f"case-{number},1,{int(number % 5 > 0)}" for number in range(400)]
     scores.write_text("\n".join(["item,baseline,candidate", *rows]))
 
-    def run(*arguments):
-        command = [sys.executable, "-m", "selector", "playbook", str(workload), "--option", TUNED, *arguments]
-        environment = {**os.environ, "RIGHTSIZE_DATA_DIR": str(tmp_path / "kept")}
-        return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)
+    monkeypatch.setenv("RIGHTSIZE_DATA_DIR", str(tmp_path / "kept"))
 
-    assert "stages done; next is data audit" in run("--done", "task", "--note", "exact match", "--who", "Ana").stdout
+    def run(*arguments):
+        return CliRunner().invoke(app, ["playbook", str(workload), "--option", TUNED, *arguments])
+
+    said = " ".join(run("--done", "task", "--note", "exact match", "--who", "Ana").stdout.split())
+    assert "1 of 6 stages done; next is data audit" in said
     document = json.loads(run("--scores", str(scores), "--json").stdout)
     experiment = document["stages"][3]
     assert (experiment["state"], experiment["gate"]["verdict"], experiment["gate"]["n"]) == ("done", "outside", 400)
     assert experiment["gate"]["confidence"] == pytest.approx(1 - 2 * 0.02)
     assert document["stages"][0]["done"]["note"] == "exact match"
-    refused = run("--note", "alone")
-    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
-    assert refused.stderr.startswith("error: --note and --who are kept with a stage")
+    refused = run("--note", "alone").exception
+    assert isinstance(refused, InputError)
+    assert str(refused).startswith("--note and --who are kept with a stage")
+
+
+def test_two_looks_at_the_split_level_pass_a_model_at_the_limit_in_at_most_five_percent():
+    rounds = 20_000
+    cells = np.random.default_rng(7).multinomial(400, [0.675, 0.075, 0.125, 0.125], size=(rounds, 2))  # 0.075 - 0.125 = -0.05
+    z = tango_z(cells[..., 1], cells[..., 2], 400, -0.05)
+    passed = z > stats.norm.isf([FIRST_LOOK_ALPHA, SECOND_LOOK_ALPHA])
+    assert passed.any(axis=1).mean() <= 0.055
+    assert (z > stats.norm.isf(0.05)).any(axis=1).mean() > 0.08  # what the split prevents
+
+
+def test_what_was_tested_before_stays_visible_whatever_is_pursued():
+    failed = look(result(FAIL, SMALL), Stage.EXPERIMENT, 1)
+    project = playbook_of(decision(), [], [failed], option_id=TUNED)
+    assert [(one.option_id, one.verdict) for one in project.tested] == [(SMALL, "outside")]
