@@ -13,20 +13,11 @@ from typer.testing import CliRunner
 from facts.errors import InputError
 from pricing.prices import PriceBook
 from selector.__main__ import app
-from selector.audit import (
-    AuditVerdict,
-    agrees,
-    audit_claim,
-    audit_json,
-    input_alarms,
-    period_alarms,
-    price_alarms,
-    rent_alarm,
-    rounding,
-    speed_alarm,
-)
+from selector.agreement import agrees, rounding
+from selector.audit import AuditVerdict, audit_claim, audit_json
 from selector.catalog import load_catalog
 from selector.claims import CLAIMS, Bound, ClaimKind, Span, claim_of, claims_of, read_claims, shipped_claims
+from selector.input_slips import input_alarms, period_alarms, price_alarms, rent_alarm, speed_alarm
 from selector.limits import cheapest_rent, device_named, fastest_tokens_per_s
 from tests.selector.decisions import scenario
 
