@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -68,3 +70,58 @@ def scenario_to_toml(scenario: Scenario) -> str:
         if table:
             document[name] = table
     return tomli_w.dumps(document)
+
+
+def scenario_sha256(scenario: Scenario) -> str:
+    """SHA-256 of the inputs as TOML: two scenarios with the same one ask the same."""
+    return hashlib.sha256(scenario_to_toml(scenario).encode()).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """One input that two scenarios state differently.
+
+    table: workload, prices or assumptions
+    key: the field's name
+    before, after: its values as JSON has them; None where none is stated and the default is none
+    """
+
+    table: str
+    key: str
+    before: Any
+    after: Any
+
+
+def changes(before: Scenario, after: Scenario) -> tuple[Change, ...]:
+    """Exactly the inputs that differ, in the order of the fields.
+
+    A size that only follows from another input is not one: with `tokens_per_day`, a changed `input_share` is one change, not three.
+    """
+    found = []
+    for table in ("workload", *TABLES):
+        old, new = _stated(getattr(before, table)), _stated(getattr(after, table))
+        fields = type(getattr(before, table)).model_fields
+        found += [Change(table=table, key=key, before=old.get(key), after=new.get(key)) for key in fields if old.get(key) != new.get(key)]
+    return tuple(found)
+
+
+def renamed(scenario: Scenario, name: str) -> Scenario:
+    """The same scenario under another name."""
+    stated = {**scenario.workload.model_dump(), "name": name}
+    return scenario.model_copy(update={"workload": validated(Workload, stated, f"the name '{name}'")})
+
+
+_SIZES = (("input_tokens_mean", "output_tokens_mean"), ("input_share",), ("input_tokens_mean",), ("output_tokens_mean",))
+"""Inputs of a workload that may follow from its others, those looked at first in front."""
+
+
+def _stated(record: Fact) -> dict[str, Any]:
+    """A record's values, without those sizes that its other values imply."""
+    values = record.model_dump(mode="json")
+    if not isinstance(record, Workload) or record.tokens_per_day is None:
+        return values
+    for sizes in _SIZES:
+        fewer = {key: value for key, value in values.items() if key not in sizes}
+        if len(fewer) < len(values) and Workload.model_validate(fewer) == record:
+            return fewer
+    return values

@@ -22,7 +22,7 @@ from selector.gap_gate import ALPHA, GateResult
 from selector.looks import GateLook, Stage, latest_gates, sketch
 from selector.playbook import Entry
 from selector.public import to_json
-from selector.results import Recommendation
+from selector.results import METHOD_VERSION, Recommendation
 from selector.scenarios import Scenario, scenario_from_toml, scenario_to_toml
 from workloads.store import session, utc_text
 
@@ -39,6 +39,25 @@ class ScenarioRow(SQLModel, table=True):
     created: str
     who: str
     document: str
+    note: str = ""
+    as_of: str = ""
+    prices: str = ""
+    method_version: str = ""
+
+
+class ScenarioEventRow(SQLModel, table=True):
+    """A scenario was put into the archive, or taken out again. Nothing is changed afterwards."""
+
+    __tablename__ = "scenario_event"
+    __table_args__ = (UniqueConstraint("scenario_name", "number", name="uq_scenario_event_scenario_name_number"),)
+
+    id: str = Field(primary_key=True)
+    scenario_name: str
+    number: int
+    created: str
+    archived: bool
+    who: str
+    note: str
 
 
 class DecisionRow(SQLModel, table=True):
@@ -89,6 +108,21 @@ class ProjectRow(SQLModel, table=True):
     note: str
 
 
+class ActualRow(SQLModel, table=True):
+    """What one line of a month was billed in the end, beside the decision that had forecast it."""
+
+    __tablename__ = "actual"
+    __table_args__ = (UniqueConstraint("decision_id", "month", "line", name="uq_actual_decision_id_month_line"),)
+
+    id: str = Field(primary_key=True)
+    decision_id: str
+    month: int
+    line: str
+    usd: float
+    tokens: float | None = None
+    created: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class SavedScenario:
     """A scenario that was kept.
@@ -97,6 +131,10 @@ class SavedScenario:
     name, version: the workload's name and the count of its versions
     created: ISO 8601 in UTC
     who: who saved it, or ""
+    note: why, in words, or ""
+    as_of: the day whose prices it was first decided with, or "" where none was named
+    prices: which price book that was, as it names itself
+    method_version: the method in use then
     scenario: the inputs
     """
 
@@ -105,6 +143,10 @@ class SavedScenario:
     version: int
     created: str
     who: str
+    note: str
+    as_of: str
+    prices: str
+    method_version: str
     scenario: Scenario
 
 
@@ -129,8 +171,22 @@ class SavedDecision:
     document: dict[str, Any]
 
 
-def save_scenario(settings: Settings, scenario: Scenario, *, created: datetime, who: str = "") -> SavedScenario:
-    """Keep a scenario as the next version of its name; the same inputs as the last version keep that one."""
+def save_scenario(
+    settings: Settings,
+    scenario: Scenario,
+    *,
+    created: datetime,
+    who: str = "",
+    note: str = "",
+    expected_version: int | None = None,
+    catalog: Catalog | None = None,
+) -> SavedScenario:
+    """Keep a scenario as the next version of its name; the same inputs as the last version keep that one.
+
+    expected_version: the version that was opened and changed, 0 for a name that is new; an InputError, and nothing kept, where
+    somebody has saved other inputs since
+    catalog: what it is decided with, so that the version names its price book
+    """
     document = scenario_to_toml(scenario)
     name = scenario.workload.name
     with session(settings) as opened:
@@ -138,22 +194,36 @@ def save_scenario(settings: Settings, scenario: Scenario, *, created: datetime, 
         if last is not None and last.document == document:
             return _scenario(last)
         version = 1 if last is None else last.version + 1
-        digest = hashlib.sha256(f"{name}\0{version}\0{document}".encode()).hexdigest()[:16]
-        row = ScenarioRow(id=digest, name=name, version=version, created=utc_text(created), who=who, document=document)
+        if expected_version is not None and expected_version != version - 1:
+            raise InputError(_conflict(name, expected_version, last))
+        row = ScenarioRow(
+            id=hashlib.sha256(f"{name}\0{version}\0{document}".encode()).hexdigest()[:16],
+            name=name,
+            version=version,
+            created=utc_text(created),
+            who=who.strip(),
+            document=document,
+            note=note.strip(),
+            as_of="" if catalog is None else catalog.as_of.isoformat(),
+            prices="" if catalog is None else catalog.prices.identity,
+            method_version=METHOD_VERSION,
+        )
         opened.add(row)
         return _scenario(row)
 
 
-def list_scenarios(settings: Settings) -> tuple[SavedScenario, ...]:
-    """The newest version of every saved scenario, newest first."""
+def list_scenarios(settings: Settings, *, archived: bool = False) -> tuple[SavedScenario, ...]:
+    """The newest version of every saved scenario, newest first: those in use, or those in the archive."""
     with session(settings, read_only=True) as opened:
         rows = opened.exec(select(ScenarioRow).order_by(col(ScenarioRow.created).desc(), col(ScenarioRow.version).desc())).all()
+        events = opened.exec(select(ScenarioEventRow).order_by(col(ScenarioEventRow.number))).all()
+        state = {event.scenario_name: event.archived for event in events}
         seen: dict[str, ScenarioRow] = {}
         for row in rows:
             kept = seen.get(row.name)
             if kept is None or row.version > kept.version:
                 seen[row.name] = row
-        return tuple(_scenario(row) for row in seen.values())
+        return tuple(_scenario(row) for row in seen.values() if state.get(row.name, False) is archived)
 
 
 def get_scenario(settings: Settings, scenario_id: str) -> SavedScenario:
@@ -341,7 +411,29 @@ def _entry(row: ProjectRow) -> Entry:
 
 def _scenario(row: ScenarioRow) -> SavedScenario:
     scenario = scenario_from_toml(row.document, f"saved scenario {row.id}")
-    return SavedScenario(id=row.id, name=row.name, version=row.version, created=row.created, who=row.who, scenario=scenario)
+    return SavedScenario(
+        id=row.id,
+        name=row.name,
+        version=row.version,
+        created=row.created,
+        who=row.who,
+        note=row.note,
+        as_of=row.as_of,
+        prices=row.prices,
+        method_version=row.method_version,
+        scenario=scenario,
+    )
+
+
+def _conflict(name: str, expected: int, last: ScenarioRow | None) -> str:
+    if last is None:
+        return f"scenario '{name}' has no version {expected}: it was never saved here"
+    by = f" by {last.who}" if last.who else ""
+    opened = f"after you opened version {expected}" if expected else "before you saved it as a new one"
+    return (
+        f"scenario '{name}' was saved as version {last.version}{by} on {last.created} {opened}, and nothing was overwritten: "
+        f"look at version {last.version}, or save yours under another name"
+    )
 
 
 def _decision(row: DecisionRow) -> SavedDecision:

@@ -36,6 +36,8 @@ BUSY_TIMEOUT_MS = 30_000
 """How long a writer waits for another before it gives up."""
 UPGRADE_LOCK = 727_001
 """PostgreSQL advisory lock that lets one process migrate at a time; SQLite has its write lock."""
+WRITE_LOCK = 727_002
+"""PostgreSQL advisory lock of a writing session: what it read is still true when it writes, as under SQLite's write lock."""
 
 
 @contextmanager
@@ -49,6 +51,8 @@ def session(settings: Settings, *, read_only: bool = False) -> Iterator[Session]
     upgrade(settings)
     bind = engine(url).execution_options(read_only=read_only)
     with _in_words(url), Session(bind, expire_on_commit=False) as opened:
+        if bind.dialect.name == "postgresql":
+            _begin_on_server(opened.connection(), read_only=read_only)
         yield opened
         opened.commit()
 
@@ -207,7 +211,18 @@ def _server_engine(url: URL) -> Engine:
     except NoSuchModuleError:
         raise InputError(f"DATABASE_URL names the database kind '{url.drivername}': sqlite and postgresql are supported") from None
     except ImportError as error:
-        raise InputError(f"the PostgreSQL driver is missing ({error.name}): install psycopg, or unset DATABASE_URL for SQLite") from None
+        raise InputError(
+            f"the PostgreSQL driver is missing ({error.name}): install the extra 'postgres', or unset DATABASE_URL for SQLite"
+        ) from None
+
+
+def _begin_on_server(connection: Connection, *, read_only: bool) -> None:
+    """One writer at a time, and no wait without an end; a reader sees one state of the database and waits for nobody."""
+    if read_only:
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        return
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = {BUSY_TIMEOUT_MS}")
+    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITE_LOCK})")
 
 
 def _alembic_config(connection: Connection | None = None) -> Config:
@@ -263,6 +278,7 @@ def _way_out(reason: str) -> str:
         "readonly": "it may not be written; set DATABASE_URL or RIGHTSIZE_DATA_DIR to a place you may write",
         "unable to open": "it may not be opened; set DATABASE_URL or RIGHTSIZE_DATA_DIR to a place you may write",
         "full": "the disk is full; nothing was changed, make room and try again",
+        "lock timeout": f"another program has held it for {BUSY_TIMEOUT_MS / 1000:g} s; try again when it is done",
         "locked": f"another program has held it for {BUSY_TIMEOUT_MS / 1000:g} s; try again when it is done",
         "no such": "its tables are not those of this program; set DATABASE_URL to another path",
         "already exists": "its tables are not those of this program; set DATABASE_URL to another path",

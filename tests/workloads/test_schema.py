@@ -13,7 +13,8 @@ from workloads.store import engine, upgrade
 
 ROW_CLASSES = {
     "workloads.store": "workload",
-    "selector.store": "scenario decision gate_result project",
+    "selector.store": "scenario scenario_event decision gate_result project actual",
+    "selector.history": "approval share_link",
     "probes.store": "measurement",
     "pricing.store": "price_snapshot",
 }

@@ -173,7 +173,7 @@ def test_a_newer_schema_is_left_alone(kept):
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     connection.close()
     message = refusal(kept)
-    assert "schema 9999, newer than this program's 0002" in message
+    assert "schema 9999, newer than this program's 0003" in message
     with sqlite3.connect(path) as connection:
         assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("9999",)
     connection.close()
