@@ -296,10 +296,12 @@ def _error_usd(found: Evaluation, numbers: Numbers, rows: int) -> NDArray[np.flo
 
 
 def _possible(found: Evaluation, considered: Considered, numbers: Numbers, chance: NDArray[np.float64], rows: int) -> NDArray[np.bool_]:
-    """Gates as in the decision, but for the one on the chance, and the load, which a world may change."""
+    """Gates as in the decision; a world may change the chance, which has a gate of its own, and the load."""
     if not all(verdict.passed for verdict in found.verdicts if verdict.gate != "quality"):
         return np.zeros(rows, dtype=np.bool_)
-    likely = (chance >= MIN_PROBABILITY) | (found.option.arm in considered.asked.last_resort)
+    as_decided = all(verdict.passed for verdict in found.verdicts)
+    moved = (chance >= MIN_PROBABILITY) | (found.option.arm in considered.asked.last_resort)
+    likely = np.where(chance == found.quality.probability, as_decided, moved)
     return np.asarray(np.broadcast_to(likely & carries(found.supplies[0], numbers), (rows,)))
 
 
