@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from math import isfinite
-from typing import Any
+from typing import Any, Final
 
+from facts.errors import InputError
 from selector.agreement import agrees, slip_of
 from selector.catalog import Catalog
 from selector.claims import (
@@ -73,7 +74,10 @@ def audit_claims(claims: Iterable[Claim], catalog: Catalog) -> tuple[AuditResult
 def audit_claim(claim: Claim, catalog: Catalog) -> AuditResult:
     """One claim recomputed."""
     work = Work(claim=claim, book=catalog.prices)
-    RECOMPUTE[claim.kind](work)
+    try:
+        RECOMPUTE[claim.kind](work)
+    except InputError as error:
+        raise InputError(str(error) if str(error).startswith(claim.id) else f"{claim.id}: {error}") from None
     verdict = _judged(work)
     stated = tuple(Figure(key=key, low=span.low, high=span.high, bound=span.bound) for key, span in claim.stated.items())
     return AuditResult(
@@ -104,11 +108,25 @@ def audit_json(result: AuditResult) -> dict[str, Any]:
 # ---- below: how ----
 
 
+_STATED_AS_FACTS: Final = (ClaimKind.IMPLIED_RENT, ClaimKind.IMPLIED_SPEED)
+"""Kinds whose stated figures are also what the others are recomputed from."""
+_NEEDED: Final = {
+    "stated_usd_per_request": "requests_per_day",
+    "stated_usd": "tokens",
+    "stated_usd_per_mtok": "usd_per_mtok",
+    "stated_ratio_per_year": "years",
+    "stated_saving_share": "numerator",
+}
+"""What a stated figure lacks where the rest of the claim could be recomputed."""
+
+
 def _judged(work: Work) -> AuditVerdict:
     claim, compared = work.claim, 0
     undecided = not claim.stated and not work.settled
     for key, stated in claim.stated.items():
         if key not in work.values:
+            if claim.kind not in _STATED_AS_FACTS and not work.missing:
+                work.missing.append(_NEEDED.get(key, USUAL_STATED[claim.kind]))
             continue
         compared += 1
         low, high = work.values[key]
@@ -122,7 +140,7 @@ def _judged(work: Work) -> AuditVerdict:
     if work.failed:
         return AuditVerdict.DOES_NOT
     if work.missing or undecided or (not compared and not work.settled):
-        if not claim.stated and not work.settled:
+        if (not claim.stated and not work.settled) or not work.missing:
             work.missing.append(USUAL_STATED[claim.kind])
         return AuditVerdict.UNDECIDABLE
     return AuditVerdict.REPRODUCES

@@ -105,6 +105,14 @@ class Claim(Fact):
         return {key: value for key in type(self).model_fields if key.startswith("stated_") and (value := getattr(self, key)) is not None}
 
     @model_validator(mode="after")
+    def _counts_are_above_zero(self) -> Self:
+        for key in _ABOVE_ZERO & set(type(self).model_fields):
+            span = getattr(self, key)
+            if span is not None and span.low <= 0.0:
+                raise ValueError(f"'{key}' = {span.low:g}: a number above 0 is wanted")
+        return self
+
+    @model_validator(mode="after")
     def _assumed_are_given(self) -> Self:
         for key in self.assumed:
             if key not in type(self).model_fields or getattr(self, key) is None:
@@ -424,6 +432,7 @@ def claim_of(row: Mapping[str, Any], where: str = "the claim") -> Claim:
 # ---- below: how ----
 
 _ROUGH = re.compile(r"[~≈≃]|\b(?:about|roughly|approx\w*|around|nearly|almost|some)\b", re.IGNORECASE)
+_ABOVE_ZERO = frozenset({"params_b", "bits_per_weight", "gpus", "hours_per_month", "concurrency", "tokens_per_s", "output_tokens", "years"})
 _ENDINGS = ("_low", "_high", "_at_most", "_at_least")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import log10
 from typing import Any, Final, cast
 
 from capacity.memory import CONTEXT_BYTES_PER_DEVICE, kv_cache_bytes
@@ -675,9 +676,17 @@ def _ratio(work: Work) -> None:
         work.missing.append("years")
         return
     years = ends_of(claim.years)
-    ends = [end ** (1.0 / year) for end in ratio for year in years]
+    ends = [_per_year(end, year) for end in ratio for year in years]
     work.values["stated_ratio_per_year"] = (min(ends), max(ends))
     work.say(f"over {text(years)} years {text((min(ends), max(ends)))} a year")
+
+
+def _per_year(ratio: float, years: float) -> float:
+    """The ratio from one year to the next that gives `ratio` after so many years; infinite beyond what a float holds."""
+    if ratio <= 0.0:
+        return 0.0
+    exponent = log10(ratio) / years
+    return 10.0**exponent if exponent < 300.0 else float("inf")
 
 
 def _missing_ratio(claim: RatioClaim) -> list[str]:

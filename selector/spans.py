@@ -47,7 +47,7 @@ def number(value: float) -> str:
     """Thousands with commas and at most two decimals from 100 on, four figures below."""
     if not isfinite(value):
         return "never"
-    if abs(value) < 100.0:
+    if abs(value) < 100.0 or abs(value) >= 1e15:
         return f"{value:.4g}"
     return f"{_half_up(value):,}".removesuffix(".00")
 
