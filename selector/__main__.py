@@ -19,6 +19,7 @@ from selector.audit import AuditVerdict, audit_claims, audit_json
 from selector.case_scores import CaseScores, read_scores
 from selector.catalog import load_catalog
 from selector.claims import read_claims, shipped_claims
+from selector.doubt_text import doubt_lines
 from selector.evidence import units
 from selector.evidence_report import report as evidence_report
 from selector.evidence_report import unseen_report
@@ -27,9 +28,11 @@ from selector.gap_gate import gate as run_gate
 from selector.looks import Stage, sketch
 from selector.playbook import Playbook, State, next_alpha, next_test, playbook_json, playbook_of
 from selector.public import dumps, to_json
-from selector.recommendation import recommend
+from selector.recommendation import conclude, consider, recommend
 from selector.results import Recommendation
 from selector.scenarios import read_scenario
+from selector.sensitivity import DRAWS, SEED, doubt
+from selector.sensitivity import to_json as doubt_json
 from selector.sentences import months, percent, usd
 from selector.store import list_entries, list_gates, save_decision, save_entry, save_gates, save_scenario, stored_catalog
 from selector.tree import Tree, load_tree, read_tree
@@ -68,6 +71,27 @@ def decide(
         print(dumps(to_json(recommendation)))
     else:
         _show(recommendation)
+
+
+@app.command("doubt")
+def show_doubt(
+    workload: Annotated[Path, typer.Argument(help="TOML file with the workload, [prices] and [assumptions]")],
+    draws: Annotated[int, typer.Option(help="how many worlds are drawn", min=1, max=1_000_000)] = DRAWS,
+    seed: Annotated[int, typer.Option(help="which random numbers; the same seed gives the same result", min=0)] = SEED,
+    json: Annotated[bool, typer.Option("--json", help="print everything as JSON")] = False,
+    as_of: Annotated[str, typer.Option(help="use the prices of this day, YYYY-MM-DD (default: today)")] = "",
+) -> None:
+    """How sure the decision is: totals and chances over many draws, what moves the saving most, and where the verdict changes."""
+    scenario, day = read_scenario(workload), _day(as_of, datetime.now(tz=UTC))
+    considered = consider(scenario, stored_catalog(settings(), day, scenario, host=platform.node()))
+    found = doubt(considered, draws=draws, seed=seed)
+    if json:
+        print(dumps(doubt_json(found)))
+        return
+    print(conclude(considered).choice.sentence)
+    titles = {one.option.id: one.option.title for one in considered.evaluations}
+    for line in doubt_lines(found, titles):
+        print(line)
 
 
 @app.command("playbook")
