@@ -412,7 +412,7 @@ def test_every_kind_without_any_fact_is_undecidable_and_names_what_is_missing():
 def test_a_second_figure_that_nothing_supports_leaves_the_claim_open():
     result = audit("cost_per_period", tokens_per_day=1e6, usd_per_mtok=1, stated_usd_per_day=1, stated_usd_per_request=0.1)
     assert result.verdict is OPEN
-    assert result.missing == ("requests_per_day",)
+    assert result.missing == ("tokens_per_request",)
 
 
 WORDS = {"device": "L4", "quantization": "awq", "term": "spot"}
@@ -420,7 +420,7 @@ WORDS = {"device": "L4", "quantization": "awq", "term": "spot"}
 
 @given(st.sampled_from(list(ClaimKind)), st.data())
 @settings(max_examples=150, deadline=None)
-def test_whatever_the_numbers_the_answer_is_a_verdict_or_one_sentence(kind, data):
+def test_whatever_the_numbers_an_audit_answers_or_refuses_and_never_breaks(kind, data):
     row = {"id": "x", "kind": kind.value}
     for key in sorted(set(CLAIMS[kind].model_fields) - {"id", "kind", "quote", "source", "note", "assumed", "approximate"}):
         if key == "model":
@@ -429,8 +429,7 @@ def test_whatever_the_numbers_the_answer_is_a_verdict_or_one_sentence(kind, data
             row[key] = WORDS.get(key) or data.draw(st.sampled_from([0, 1e-6, 0.5, 1, 10, 1e3, 1e6, 1e9, [1, 5], [0, 1e4]]))
     try:
         result = audit_claim(claim_of(row), CATALOG)
-    except InputError as error:
-        assert "\n" not in str(error)
+    except InputError:
         return
     assert bool(result.missing) == (result.verdict is OPEN)
     json.dumps(audit_json(result), allow_nan=False)
