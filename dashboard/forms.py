@@ -1,17 +1,18 @@
-"""A record's fields as widgets: label, unit, limits and help come from the field itself. Every input is bound to the URL.
+"""A record's fields as widgets: label, unit, limits and help come from the field itself. Every input stands in the address.
 
-The widgets' keys are the scenario's own keys, so a share link reads like the TOML file. What outlives a page is the
-`Scenario` that `inputs()` makes of them, kept in the session by `state`.
+The widgets' keys are the scenario's own keys, so a share link reads like the TOML file. The address is written here and not
+by the widgets' own binding, which knows a choice by its label only and does not follow a form that an example has filled.
+What outlives a page is the `Scenario` that `inputs()` makes of them, kept in the session by `state`.
 """
 
 from __future__ import annotations
 
+import math
 import re
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Union, get_args, get_origin
-from urllib.parse import urlencode
 
 import streamlit as st
 from pydantic.fields import FieldInfo
@@ -32,6 +33,11 @@ UPLOAD_MB = 1
 NONE = "none"
 """In a link: the value is taken away."""
 SIZES = ("input_tokens_mean", "output_tokens_mean")
+LONGEST_TEXT = 400
+RECORDS: tuple[type[Fact], ...] = (Workload, PriceOverrides, Assumptions)
+CHOICES_OF_THE_FORM = {"volume_unit": (TOKENS, REQUESTS)}
+NUMBERS_OF_THE_FORM = frozenset({"mtok_per_day"})
+"""What the form asks in its own way: the scenario has no such field."""
 COMMON_BASELINES = (
     "openai:gpt-4o",
     "openai:gpt-4o-mini",
@@ -70,7 +76,7 @@ DETAILS = (
 
 def inputs() -> None:
     """The input panel at the left of every page; leaves the scenario, or what is wrong with it, in the session."""
-    accept_plain_values()
+    _follow_the_link()
     with st.sidebar:
         st.subheader("Your workload", anchor=False)
         _examples()
@@ -80,33 +86,87 @@ def inputs() -> None:
         _residency()
         _baseline()
         _more()
+    _write_the_link()
     try:
         state.keep_scenario(scenario_of_widgets(st.session_state.to_dict()))
     except InputError as error:
         state.keep_problem(str(error))
 
 
-def accept_plain_values() -> None:
-    """What a link says and the widgets alone would not understand, put into them before they are first drawn.
+def read_link(query: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """The widgets' values that a link's query says; what it does not name is the default, and so is what makes no sense.
 
-    `complexity=code` as the TOML file writes it (a choice knows only its label, 'Code'); `task_type=none` for a value that was
-    taken away; and lengths without a share, or a share without lengths, which replace the example's.
+    Lengths without a share, or a share without lengths, replace the first example's.
     """
-    if st.session_state.get("form.opened"):
-        return
-    st.session_state["form.opened"] = True
-    for name in defaults():
-        kind = _kind(Workload.model_fields[name])[0] if name in Workload.model_fields else None
-        given = st.query_params.get(name)
-        if isinstance(kind, type) and issubclass(kind, StrEnum):
-            if given in (NONE, *kind):
-                st.session_state[name] = str(given)
-        elif given == NONE:
-            st.session_state[name] = None
-    if "input_share" not in st.query_params and any(name in st.query_params for name in SIZES):
-        st.session_state["input_share"] = None
-    if "input_share" in st.query_params and not any(name in st.query_params for name in SIZES):
-        _forget_sizes()
+    values = dict(defaults())
+    for name, default in defaults().items():
+        texts = list(query.get(name, ()))
+        if texts:
+            values[name] = _parsed(name, texts, default)
+    if "input_share" not in query and any(name in query for name in SIZES):
+        values["input_share"] = None
+    elif values["input_share"] is not None and "input_share" in query:
+        values |= {name: None for name in SIZES if name not in query}
+    return values
+
+
+def link_pairs(values: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The query of a link that opens these inputs: every value that differs from its default, under the scenario's own key."""
+    pairs: dict[str, list[str]] = {}
+    for name, default in defaults().items():
+        value = _plain(values.get(name, default))
+        if value == default:
+            continue
+        pairs[name] = [NONE] if value in (None, "", []) else [_url_text(part) for part in (value if isinstance(value, list) else [value])]
+    return pairs
+
+
+def _follow_the_link() -> None:
+    """Fill the widgets from the address on the first run, and when the reader went back or forward; before they are drawn."""
+    query = {name: st.query_params.get_all(name) for name in st.query_params}
+    if "form.link" not in st.session_state or (query and query != st.session_state["form.link"]):
+        for name, value in read_link(query).items():
+            st.session_state[name] = value
+
+
+def _write_the_link() -> None:
+    """The address says what the widgets say; once they are drawn."""
+    pairs = link_pairs(st.session_state.to_dict())
+    if pairs != {name: st.query_params.get_all(name) for name in st.query_params}:
+        st.query_params.from_dict(pairs)
+    st.session_state["form.link"] = pairs
+
+
+def _parsed(name: str, texts: Sequence[str], default: Any) -> Any:
+    """One value of a link, or the default where the field would not take it."""
+    if name in CHOICES_OF_THE_FORM:
+        return texts[0] if texts[0] in CHOICES_OF_THE_FORM[name] else default
+    if name in NUMBERS_OF_THE_FORM:
+        return _number(texts[0], float, None, None, default)
+    if name == state.ACCEPT_DOUBTFUL:
+        return texts[0] == "true"
+    record = next(record for record in RECORDS if name in record.model_fields)
+    kind, optional = _kind(record.model_fields[name])
+    if texts == [NONE] and (optional or default in ("", [])):
+        return NONE if isinstance(kind, type) and issubclass(kind, StrEnum) else None
+    if kind is bool:
+        return {"true": True, "false": False}.get(texts[0], default)
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        return texts[0] if texts[0] in list(kind) else default
+    if kind in (int, float):
+        return _number(texts[0], kind, *_limits(record.model_fields[name], kind), default)
+    if isinstance(default, list):
+        return [] if texts == [NONE] else texts
+    return "" if texts[0] == NONE else texts[0][: _longest(record.model_fields[name]) or LONGEST_TEXT]
+
+
+def _number(text: str, kind: type[int] | type[float], low: Any, high: Any, default: Any) -> Any:
+    try:
+        value = kind(float(text))
+    except (ValueError, OverflowError):
+        return default
+    inside = (low is None or value >= low) and (high is None or value <= high)
+    return value if inside and math.isfinite(value) else default
 
 
 def fill(scenario: Scenario) -> None:
@@ -133,27 +193,13 @@ def values_of(scenario: Scenario) -> dict[str, Any]:
 @st.cache_resource(show_spinner=False)
 def defaults() -> dict[str, Any]:
     """What the widgets say before anyone touches them: the first example, so a page never begins empty."""
-    return values_of(Scenario(workload=example_workloads()[0]))
-
-
-def link_query(values: dict[str, Any]) -> str:
-    """The query of a link that opens these inputs: every value that differs from its default, under the widget's key."""
-    pairs: list[tuple[str, str]] = []
-    for name, default in defaults().items():
-        value = _plain(values.get(name, default))
-        if value == default:
-            continue
-        if value in (None, "", []):
-            pairs.append((name, NONE))
-            continue
-        pairs += [(name, _url_text(part)) for part in (value if isinstance(value, list) else [value])]
-    if values.get(state.ACCEPT_DOUBTFUL):
-        pairs.append((state.ACCEPT_DOUBTFUL, "true"))
-    return urlencode(pairs)
+    return {**values_of(Scenario(workload=example_workloads()[0])), state.ACCEPT_DOUBTFUL: False}
 
 
 def _url_text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
 def scenario_of_widgets(values: dict[str, Any]) -> Scenario:
@@ -234,7 +280,7 @@ def _volume() -> None:
             step=5.0,
             format="%g",
             key="mtok_per_day",
-            bind="query-params",
+            persist_state="session",
             help=_help(Workload, "tokens_per_day"),
         )
     else:
@@ -246,7 +292,7 @@ def _volume() -> None:
             step=1000.0,
             format="%g",
             key="requests_per_day",
-            bind="query-params",
+            persist_state="session",
             help=_help(Workload, "requests_per_day"),
         )
 
@@ -258,7 +304,7 @@ def _residency() -> None:
         [str(place) for place in Residency],
         format_func=lambda value: names.get(value, value),
         key="residency",
-        bind="query-params",
+        persist_state="session",
         help=_help(Workload, "residency"),
     )
     if st.session_state["residency"] == Residency.REGION:
@@ -267,7 +313,7 @@ def _residency() -> None:
             _with_chosen(("aws", "azure", "google", "openai", "anthropic", "mistral", "together", "fireworks"), "allowed_providers"),
             key="allowed_providers",
             accept_new_options=True,
-            bind="query-params",
+            persist_state="session",
             placeholder="Choose or type names",
             help=_help(Workload, "allowed_providers"),
         )
@@ -280,7 +326,7 @@ def _baseline() -> None:
         index=COMMON_BASELINES.index(defaults()["baseline_model"]),
         key="baseline_model",
         accept_new_options=True,
-        bind="query-params",
+        persist_state="session",
         help=_help(Workload, "baseline_model"),
     )
 
@@ -294,7 +340,7 @@ def _more() -> None:
             default=defaults()["volume_unit"],
             required=True,
             key="volume_unit",
-            bind="query-params",
+            persist_state="session",
         )
         for name in DETAILS:
             on_change = {"input_share": _forget_sizes, "input_tokens_mean": _forget_share, "output_tokens_mean": _forget_share}.get(name)
@@ -311,7 +357,7 @@ def _more() -> None:
         st.toggle(
             "Use a doubtful probe of this machine",
             key=state.ACCEPT_DOUBTFUL,
-            bind="query-params",
+            persist_state="session",
             help="A probe that was disturbed by other work is otherwise not used for this machine.",
         )
         st.button("Reset prices and assumptions", key="form.reset", on_click=_reset, width="stretch")
@@ -347,7 +393,7 @@ def _widget(
 ) -> None:
     field = record.model_fields[name]
     kind, optional = _kind(field)
-    said: dict[str, Any] = {"key": name, "bind": "query-params", "help": _help(record, name)}
+    said: dict[str, Any] = {"key": name, "persist_state": "session", "help": _help(record, name)}
     if on_change is not None:
         said["on_change"] = on_change
     label = label or fmt.field_label(name)

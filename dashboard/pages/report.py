@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from urllib.parse import urlencode
 
 import streamlit as st
 
@@ -83,7 +84,7 @@ def contents(report: Report) -> None:
 def link() -> str:
     """The address of this server's first page with every input that differs from its default."""
     base = (st.context.url or "").split("?")[0].rsplit("/", 1)[0]
-    query = forms.link_query(st.session_state.to_dict())
+    query = urlencode(forms.link_pairs(st.session_state.to_dict()), doseq=True)
     return f"{base}/?{query}" if query else f"{base}/"
 
 

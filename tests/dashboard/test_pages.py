@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC, date, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,11 +10,14 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
 from dashboard import format as fmt
 from dashboard import forms, tables
 from dashboard.report import cards
+from facts.errors import InputError
 from facts.settings import settings
 from probes.measurement import Environment, LlamaCppSettings, Measurement, TestResult
 from probes.runner import State
@@ -165,13 +169,43 @@ def test_the_link_on_the_report_page_holds_every_changed_input(decide: AppTest) 
     decide.run()
     link = on("report", decide).code[0].value
     assert dict(parse_qsl(link.partition("?")[2])) == {
-        "mtok_per_day": "77.0",
+        "mtok_per_day": "77",
         "complexity": "code",
         "task_type": "none",
-        "fte_month_usd": "20000.0",
+        "fte_month_usd": "20000",
     }
     again = opened(**dict(parse_qsl(link.partition("?")[2])))
     assert again.session_state["state.scenario"] == decide.session_state["state.scenario"]
+
+
+def test_the_address_follows_an_example_and_a_changed_input(decide: AppTest) -> None:
+    assert dict(decide.query_params) == {}
+    decide.button(key="form.example.Customer support").click().run()
+    assert decide.query_params["complexity"] in ("qa", ["qa"])
+    assert decide.query_params["mtok_per_day"] in ("15", ["15"])
+    decide.number_input(key="mtok_per_day").set_value(16.5).run()
+    assert decide.query_params["mtok_per_day"] in ("16.5", ["16.5"])
+
+
+def test_going_back_fills_the_form_again(decide: AppTest) -> None:
+    decide.number_input(key="mtok_per_day").set_value(16.5).run()
+    decide.query_params["mtok_per_day"] = "99"
+    decide.run()
+    assert decide.number_input(key="mtok_per_day").value == 99.0
+
+
+@given(st.dictionaries(st.sampled_from(sorted(forms.defaults())), st.lists(st.text(max_size=12), min_size=1, max_size=3), max_size=6))
+def test_no_query_of_a_link_breaks_the_form(query: dict[str, list[str]]) -> None:
+    values = forms.read_link(query)
+    assert set(values) == set(forms.defaults())
+    with contextlib.suppress(InputError):
+        forms.scenario_of_widgets(values)
+
+
+def test_a_volume_in_requests_opens_from_a_link() -> None:
+    app = opened(volume_unit="requests", requests_per_day="20000", input_tokens_mean="1500", output_tokens_mean="300")
+    assert app.session_state["state.scenario"].workload.requests_per_day == 20_000
+    assert app.number_input(key="requests_per_day").value == 20_000.0
 
 
 @pytest.mark.parametrize(
