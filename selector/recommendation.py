@@ -152,6 +152,33 @@ def expected_usd(probability: float, total_usd: float, spent_usd: float, fallbac
     return probability * total_usd + (1.0 - probability) * (spent_usd + fallback_usd)
 
 
+def expected_of(evaluation: Evaluation, fallback: Evaluation | None, asked: Asked) -> float | None:
+    """What an option is ranked by; None where it is not feasible, or nothing is left to fall back on."""
+    if not evaluation.feasible or evaluation.bill is None or fallback is None or fallback.bill is None:
+        return None
+    total = _total(evaluation) + error_cost_usd(evaluation, asked)
+    if evaluation.option.id == fallback.option.id:
+        return total
+    return expected_usd(evaluation.quality.probability, total, spent_usd(evaluation.bill.costs), _total(fallback))
+
+
+def best_of(considered: Considered) -> Evaluation | None:
+    """The recommended option, without the rest of the decision; None where nothing is feasible."""
+    feasible = [found for found in considered.evaluations if found.feasible]
+    costs = {found.option.id: expected_of(found, considered.fallback, considered.asked) for found in feasible}
+    return min(feasible, key=lambda found: (costs[found.option.id] or 0.0, found.option.id), default=None)
+
+
+def action_of(*, option_id: str | None, arm: Arm | None, probability: float, gate_passed: bool, baseline_id: str) -> Action:
+    """Stay on the baseline; move to what passed its test, or is the same model; test everything else first."""
+    if option_id is None:
+        return Action.NONE_FEASIBLE
+    if option_id == baseline_id:
+        return Action.STAY
+    same_model = arm is Arm.API and probability >= 1.0
+    return Action.MOVE if gate_passed or same_model else Action.TEST_FIRST
+
+
 # ---- below: how ----
 
 
@@ -189,13 +216,8 @@ def _result(evaluation: Evaluation, baseline: Evaluation, fallback: Evaluation |
     costs, base = bill.costs, baseline.bill.costs
     flow = base - costs
     tokens = float(asked.requirements.volume.total_tokens.sum())
-    total, spent, errors = float(costs.total_usd), _spent_usd(costs), _error_cost_usd(evaluation, asked)
-    expected: float | None = None
-    if evaluation.feasible and fallback is not None and fallback.bill is not None:
-        if evaluation.option.id == fallback.option.id:
-            expected = total + errors
-        else:
-            expected = expected_usd(evaluation.quality.probability, total + errors, spent, _total(fallback))
+    total, spent, errors = float(costs.total_usd), spent_usd(costs), error_cost_usd(evaluation, asked)
+    expected = expected_of(evaluation, fallback, asked)
     return replace(
         bare,
         provider=bill.provider,
@@ -242,12 +264,12 @@ def _months(costs: MonthlyCosts) -> tuple[Month, ...]:
     )
 
 
-def _spent_usd(costs: MonthlyCosts) -> float:
+def spent_usd(costs: MonthlyCosts) -> float:
     """What is gone when an option fails its test: everything upfront but what the test comes before, servers and implementation."""
     return float(sum(float(line.usd) for line in costs.upfront_lines if line.name not in ("servers", "implementation")))
 
 
-def _error_cost_usd(evaluation: Evaluation, asked: Asked) -> float:
+def error_cost_usd(evaluation: Evaluation, asked: Asked) -> float:
     """USD per wrong case x requests once live x extra wrong answers of an option that is good enough; 0 for the baseline."""
     usd = asked.scenario.assumptions.usd_per_wrong_case
     if evaluation.option.baseline or usd == 0.0:
@@ -316,13 +338,10 @@ def _choice(results: tuple[OptionResult, ...], baseline_id: str, fallback: Evalu
 
 
 def _action(best: OptionResult | None, baseline_id: str) -> Action:
-    """Stay on the baseline; move to what passed its test, or is the same model; test everything else first."""
     if best is None:
         return Action.NONE_FEASIBLE
-    if best.id == baseline_id:
-        return Action.STAY
-    same_model = best.arm is Arm.API and best.quality.probability >= 1.0
-    return Action.MOVE if best.gate_passed or same_model else Action.TEST_FIRST
+    chance, passed = best.quality.probability, best.gate_passed
+    return action_of(option_id=best.id, arm=best.arm, probability=chance, gate_passed=passed, baseline_id=baseline_id)
 
 
 def _table(results: tuple[OptionResult, ...], baseline_id: str) -> tuple[TableRow, ...]:
