@@ -23,10 +23,13 @@ from facts.settings import settings
 from facts.units import BYTES_PER_GB
 from probes import endpoint, environment, llamacpp, send, timing
 from probes.build import build_state
+from probes.load import LevelProgress
 from probes.lock import HostLock
 from probes.measurement import EndpointSettings, Environment, LlamaCppSettings, Measurement
 from probes.progress import Estimate, Event, Loaded, Repetition
+from probes.replay import read_trace, trace_name
 from probes.runner import DEFAULT_QUANTIZATION, ProbeJob, ProbeRequest, State
+from probes.selftest import client_limit
 from probes.store import get_measurement, list_measurements, save_measurement
 from probes.synthetic import check_room, size_lines, synthesize, synthetic_path
 from workloads.store import session
@@ -34,6 +37,8 @@ from workloads.store import session
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None, help=__doc__)
 out, err = Console(highlight=False, soft_wrap=True), Console(stderr=True, highlight=False, soft_wrap=True)
 INTERRUPTED = 130
+TOP_SHARES = (0.7, 0.9)
+"""Open-loop levels after a sweep, as shares of its highest request rate."""
 
 
 @app.command("llamacpp")
@@ -106,7 +111,18 @@ def endpoint_command(
     concurrency: Annotated[list[int] | None, typer.Option(min=1, help="Requests in flight; may be given more than once.")] = None,
     rate: Annotated[list[float] | None, typer.Option(help="Requests a second, open loop; may be given more than once.")] = None,
     arrivals: Annotated[str, typer.Option(help="poisson or constant.")] = "poisson",
-    sweep: Annotated[bool, typer.Option(help="Double the load until it adds less than 5 %.")] = False,
+    sweep: Annotated[
+        bool, typer.Option("--sweep", help="Double the load until it adds less than 5 %, then 70 % and 90 % of the top as an open loop.")
+    ] = False,
+    search: Annotated[bool, typer.Option("--search", help="Search for the highest rate that meets the limits.")] = False,
+    ttft_limit_ms: Annotated[float | None, typer.Option(help="A good request's longest wait for its first token.")] = None,
+    tpot_limit_ms: Annotated[float | None, typer.Option(help="A good request's longest time per following token.")] = None,
+    latency_limit_ms: Annotated[float | None, typer.Option(help="A good request's longest time from due to whole.")] = None,
+    good_share: Annotated[float, typer.Option(help="Share of all requests, failed ones too, that must be good.")] = 0.95,
+    trace: Annotated[Path | None, typer.Option(help="Replay this trace: the Azure CSV or the Mooncake JSON lines.")] = None,
+    speed: Annotated[float, typer.Option(help="Replay it so many times faster.")] = 1.0,
+    processes: Annotated[int | None, typer.Option(min=1, help="Processes that ask; default: as many as the load needs.")] = None,
+    self_test: Annotated[bool, typer.Option(help="First measure how many events a second this client can read.")] = True,
     seconds: Annotated[float, typer.Option(min=1, help="How long each level is held.")] = 30.0,
     max_requests: Annotated[int, typer.Option(min=1, help="Cap on all requests together.")] = 2_000,
     max_tokens: Annotated[int, typer.Option(min=1, help="Cap on all tokens together.")] = 5_000_000,
@@ -118,7 +134,8 @@ def endpoint_command(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before spending.")] = False,
 ) -> int:
     """Measure any OpenAI-compatible server; its key, if it needs one, comes from RIGHTSIZE_ENDPOINT_KEY and is never stored."""
-    ladder = tuple(2**step for step in range(11)) if sweep and not concurrency else tuple(concurrency or (() if rate else (1, 2, 4, 8)))
+    other = rate or trace or (search and not sweep)
+    ladder = tuple(2**step for step in range(11)) if sweep and not concurrency else tuple(concurrency or (() if other else (1, 2, 4, 8)))
     given = {
         "url": endpoint.check_url(url),
         "model": model_name,
@@ -128,6 +145,15 @@ def endpoint_command(
         "rates_per_s": tuple(rate or ()),
         "arrivals": arrivals,
         "sweep": sweep,
+        "top_shares": TOP_SHARES if sweep else (),
+        "search": search,
+        "ttft_limit_ms": ttft_limit_ms,
+        "tpot_limit_ms": tpot_limit_ms,
+        "latency_limit_ms": latency_limit_ms,
+        "good_share": good_share,
+        "trace": trace_name(trace) if trace and trace.is_file() else "",
+        "trace_speed": speed,
+        "processes": processes,
         "seconds_per_level": seconds,
         "max_requests": max_requests,
         "max_tokens": max_tokens,
@@ -136,7 +162,8 @@ def endpoint_command(
         "output_usd_per_mtok": output_price,
     }
     chosen = validated(EndpointSettings, given, "endpoint")
-    cost = endpoint.estimate_usd(chosen)
+    replayed = read_trace(trace, most=max_requests, speed=speed) if trace else ()
+    cost = endpoint.estimate_usd(chosen, replayed)
     if max_usd is not None:
         cost = min(cost, max_usd)
     if cost > 0 and not yes and not typer.confirm(f"this may cost up to {cost:.2f} USD, go on?"):
@@ -149,9 +176,14 @@ def endpoint_command(
     before = signal.signal(signal.SIGINT, lambda *_: cancel.set())
     try:
         with _bar() as bar:
-            task = bar.add_task("asking who is there", total=1.0)
+            task = bar.add_task("testing the client itself", total=1.0)
             measurement = endpoint.measure_endpoint(
-                chosen, created=created, cancel=cancel, report=lambda now: bar.update(task, **_level_bar(now))
+                chosen,
+                created=created,
+                cancel=cancel,
+                report=lambda now: bar.update(task, **_level_bar(now)),
+                client=client_limit() if self_test else None,
+                trace=replayed,
             )
     finally:
         signal.signal(signal.SIGINT, before)
@@ -267,7 +299,7 @@ def _keep(measurement: Measurement, target: Path, *, save: bool) -> None:
         out.print(f"kept in the database as {measurement.id[:12]}")
 
 
-def _level_bar(now: endpoint.LevelProgress) -> dict[str, Any]:
+def _level_bar(now: LevelProgress) -> dict[str, Any]:
     rate = f"{now.output_tokens_per_s:.0f} tokens/s"
     return {
         "completed": min(1.0, now.elapsed_s / now.expected_s),
@@ -294,6 +326,12 @@ def _print(measurement: Measurement) -> None:
         weights_gb = measurement.weights_bytes / BYTES_PER_GB
         rate = f"{weights_gb * generation.median:.1f} GB/s"
         out.print(f"{weights_gb:.2f} GB of weights x {generation.median:.2f} tokens/s = {rate}, if every token reads them all.")
+    values = {figure.name: figure for figure in measurement.derived}
+    if (best := values.get("goodput.highest_rate")) is not None:
+        out.print(f"highest rate that met the limits: {best.value:.3g} requests/s ({best.formula})")
+    if measurement.client is not None:
+        limit = measurement.client
+        out.print(f"one process of this client reads {limit.events_per_s:,.0f} events/s in time (p99 {limit.delay_p99_ms:.1f} ms late)")
     out.print(measurement.supports)
     for doubt in measurement.doubts:
         out.print(f"doubt: {doubt}")

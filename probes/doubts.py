@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from probes import timing
 from probes.environment import IDLE_LIMIT, OTHERS_LIMIT, STEAL_LIMIT, missing_instructions
-from probes.measurement import LlamaCppSettings, Measurement, Status, TestResult
+from probes.measurement import LevelResult, LlamaCppSettings, Measurement, RequestTiming, Status, TestResult
 from probes.timing import Doubt
 
 PROCESSOR_LIMIT = 0.90
@@ -108,13 +108,14 @@ def _endpoint(measurement: Measurement) -> Iterator[Doubt]:
         if lag and lag.value > LAG_LIMIT_MS:
             text = f"{level.name}: requests left {lag.value:.0f} ms late (median, limit {LAG_LIMIT_MS:g} ms): the client is the bottleneck"
             yield Doubt(text=text, blocks=True)
+        yield from _client(measurement, level)
         good = [request for request in level.requests if request.ok]
         cached = sum(request.cached_input_tokens or 0 for request in good)
         if cached:
             yield Doubt(text=f"{level.name}: {cached} prompt tokens came from the server's cache, so TTFT reads low", blocks=True)
         if good and any(request.output_tokens is None for request in good):
             yield Doubt(text=f"{level.name}: the server sent no usage; every event with text was counted as one token")
-        yield from _lengths(measurement, level.name, [request.output_tokens for request in good if request.output_tokens is not None])
+        yield from _lengths(measurement, level.name, good)
         achieved = values.get(f"{level.name}.request_rate")
         if level.rate_per_s and achieved and achieved.value < level.rate_per_s * (1.0 - RATE_MISSED_SHARE):
             text = (
@@ -125,14 +126,27 @@ def _endpoint(measurement: Measurement) -> Iterator[Doubt]:
             yield Doubt(text=f"{level.name}: {level.stopped_because}")
 
 
-def _lengths(measurement: Measurement, name: str, lengths: list[int]) -> Iterator[Doubt]:
-    wanted = measurement.settings.output_tokens
-    short = sum(length < wanted * (1.0 - LENGTH_MISSED_SHARE) for length in lengths)
+def _client(measurement: Measurement, level: LevelResult) -> Iterator[Doubt]:
+    """Whether more events came than this client was found to read in time."""
+    start, end = level.window_s
+    limit = measurement.client
+    if limit is None or end <= start:
+        return
+    events = sum(start <= stamp <= end for request in level.requests for stamp in request.content_s) / (end - start)
+    most = limit.events_per_s * level.processes
+    if events > most:
+        text = f"{level.name}: {events:,.0f} events/s came, this client reads {most:,.0f} in time: the client is the bottleneck"
+        yield Doubt(text=text, blocks=True)
+
+
+def _lengths(measurement: Measurement, name: str, good: list[RequestTiming]) -> Iterator[Doubt]:
+    lengths = [(request.output_tokens, request.wanted_output_tokens or measurement.settings.output_tokens) for request in good]
+    counted = [(length, wanted) for length, wanted in lengths if length is not None]
+    short = sum(length < wanted * (1.0 - LENGTH_MISSED_SHARE) for length, wanted in counted)
     if short:
-        text = (
-            f"{name}: {short} of {len(lengths)} answers were more than {LENGTH_MISSED_SHARE:.0%} shorter than the {wanted} tokens asked for"
-        )
-        yield Doubt(text=text)
+        wanted = f"{counted[0][1]} tokens" if len({wanted for _, wanted in counted}) == 1 else "length"
+        share = f"{LENGTH_MISSED_SHARE:.0%}"
+        yield Doubt(text=f"{name}: {short} of {len(counted)} answers were more than {share} shorter than the {wanted} asked for")
 
 
 def _on_gpu(measurement: Measurement) -> bool:

@@ -6,13 +6,13 @@ import hashlib
 import json
 import math
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AwareDatetime, Field, ValidationError
+from pydantic import AwareDatetime, Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from facts.errors import InputError
 from facts.records import Fact, sentence
-from probes import timing
+from probes import goodput, timing
 
 SCHEMA_VERSION = 1
 """1: first version, November 2026."""
@@ -26,6 +26,18 @@ class Status(StrEnum):
     COMPLETE = "complete"
     PARTIAL = "partial"
     FAILED = "failed"
+
+
+class Grown(Fact):
+    """A record with fields of later versions; they are left out while they say nothing, so that older files keep their hash."""
+
+    ADDED: ClassVar[tuple[str, ...]] = ()
+
+    @model_serializer(mode="wrap")
+    def _without_silence(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields = type(self).model_fields
+        silent = {name for name in self.ADDED if getattr(self, name) == fields[name].default}
+        return {name: value for name, value in whole(self).items() if name not in silent}
 
 
 class Gpu(Fact):
@@ -56,8 +68,10 @@ class Contention(Fact):
     """The one-minute load average."""
 
 
-class Environment(Fact):
+class Environment(Grown):
     """The machine a probe ran on."""
+
+    ADDED = ("copy_gb_per_s", "matrix_gflops")
 
     host: str = ""
     """Name of the machine."""
@@ -91,6 +105,10 @@ class Environment(Fact):
     """The container's memory limit, none if there is none."""
     gpus: tuple[Gpu, ...] = ()
     """Accelerators that the NVIDIA driver shows."""
+    copy_gb_per_s: float | None = None
+    """Measured memory bandwidth: bytes read and written by copies from all usable cores, GB/s; none when it was not measured."""
+    matrix_gflops: float | None = None
+    """Measured float32 matrix product, GFLOP/s; none when it was not measured."""
     before: Contention | None = None
     """What else was running in the seconds before the probe."""
     during: Contention | None = None
@@ -112,8 +130,58 @@ class ModelFile(Fact):
     """Layers kept, when only a few stand for the whole."""
 
 
-class LlamaCppSettings(Fact):
+class ClientLimit(Fact):
+    """What this machine's client can read, found against a server on loopback that writes its own clock into each event."""
+
+    events_per_s: float
+    """Highest rate of events that one process read with a p99 delay within the limit."""
+    delay_p99_ms: float
+    """p99 of (read - sent) at that rate."""
+    failed_events_per_s: float | None = None
+    """Lowest rate that was too much; none when the ladder ended before."""
+
+
+class Power(Fact):
+    """What the accelerators drew while the probe measured."""
+
+    seconds: float
+    """How long was watched."""
+    energy_j: float
+    """Energy of all devices together: the driver's counter where it has one, else mean power x time."""
+    mean_w: float
+    """Energy over time."""
+    highest_w: float
+    """Highest sample, all devices together."""
+    samples: int
+    """How many samples were taken."""
+    output_tokens: float = 0.0
+    """Output tokens in that time."""
+
+    @property
+    def tokens_per_j(self) -> float:
+        """Output tokens per joule, prompts and idle gaps included."""
+        return self.output_tokens / self.energy_j if self.energy_j > 0 else 0.0
+
+
+class Proxy(Fact):
+    """A few layers of a model at true width that stood for the whole; figures of the whole are extrapolated."""
+
+    model_id: str
+    """Model of the catalogue that is meant."""
+    layers: int
+    """Layers that were measured."""
+    layers_of_model: int
+    """Layers of the whole."""
+    generation_share: float
+    """Bytes that a generated token reads in the proxy over those in the whole."""
+    prompt_share: float
+    """Operations of a prompt token in the proxy over those in the whole."""
+
+
+class LlamaCppSettings(Grown):
     """How llama.cpp was run; the defaults are llama-bench's."""
+
+    ADDED = ("sweep",)
 
     kind: Literal["llamacpp"] = "llamacpp"
     """Which probe."""
@@ -151,10 +219,24 @@ class LlamaCppSettings(Fact):
     """Whether OpenMP threads sleep while they wait; slower alone, far steadier beside other work."""
     seed: int = 1
     """Of the random token ids."""
+    sweep: tuple[Literal["kv_type", "flash_attention", "repack"], ...] = ()
+    """Settings that are measured at their other values too, one at a time."""
 
 
-class EndpointSettings(Fact):
+class EndpointSettings(Grown):
     """How an endpoint was asked."""
+
+    ADDED = (
+        "top_shares",
+        "search",
+        "ttft_limit_ms",
+        "tpot_limit_ms",
+        "latency_limit_ms",
+        "good_share",
+        "trace",
+        "trace_speed",
+        "processes",
+    )
 
     kind: Literal["endpoint"] = "endpoint"
     """Which probe."""
@@ -190,12 +272,36 @@ class EndpointSettings(Fact):
     """Longest time one request may take."""
     seed: int = 1
     """Of the prompts and the Poisson gaps."""
+    top_shares: tuple[Annotated[float, Field(gt=0, le=2)], ...] = ()
+    """After the ladder, open-loop levels at these shares of the highest request rate that it reached."""
+    search: bool = False
+    """Whether to search for the highest rate that meets the limits."""
+    ttft_limit_ms: float | None = Field(default=None, gt=0)
+    """A good request has its first token within this; in an open loop from the time it was due."""
+    tpot_limit_ms: float | None = Field(default=None, gt=0)
+    """A good request's time per following token is within this."""
+    latency_limit_ms: float | None = Field(default=None, gt=0)
+    """A good request is whole within this."""
+    good_share: float = Field(default=0.95, gt=0, le=1)
+    """A level meets the limits when this share of its requests is good, failed ones in the denominator."""
+    trace: str = ""
+    """Name of the trace that was replayed, with its hash; empty for none."""
+    trace_speed: float = Field(default=1.0, gt=0, le=1000)
+    """How many times faster than recorded it was replayed."""
+    processes: int | None = Field(default=None, ge=1, le=64)
+    """Processes that ask; none means one, and more where the client alone would be the bottleneck."""
+
+    @property
+    def has_limits(self) -> bool:
+        """Whether there is a service level to meet."""
+        return any(limit is not None for limit in (self.ttft_limit_ms, self.tpot_limit_ms, self.latency_limit_ms))
 
 
-class TestResult(Fact):
+class TestResult(Grown):
     """One test of the llama.cpp probe: every repetition is kept, the rest is derived."""
 
     __test__ = False
+    ADDED = ("variant",)
 
     name: str
     """As llama-bench writes it: pp512, tg128, with @d1024 at a depth and x4 for four sequences."""
@@ -219,6 +325,8 @@ class TestResult(Fact):
     """Times the system took a core away, in each repetition."""
     settled: bool = False
     """Whether the Student-t interval came within the wanted share before the budget ended."""
+    variant: str = ""
+    """Setting that differs from the measurement's own, as kv_type=q8_0; empty for none."""
 
     @property
     def median(self) -> float:
@@ -236,8 +344,10 @@ class TestResult(Fact):
         return timing.sample_sd(self.samples_tokens_per_s)
 
 
-class RequestTiming(Fact):
+class RequestTiming(Grown):
     """One request to an endpoint: monotonic stamps in seconds from the start of the level; -1 where nothing came."""
+
+    ADDED = ("wanted_input_tokens", "wanted_output_tokens")
 
     scheduled_s: float
     """When it should have left."""
@@ -267,6 +377,10 @@ class RequestTiming(Fact):
     """Why the server stopped."""
     error: str = ""
     """Empty, or what went wrong."""
+    wanted_input_tokens: int | None = None
+    """Prompt length that was asked for, where it is its own."""
+    wanted_output_tokens: int | None = None
+    """Answer length that was asked for, where it is its own."""
 
     @property
     def ok(self) -> bool:
@@ -299,8 +413,10 @@ class RequestTiming(Fact):
         return self.sent_s - self.scheduled_s
 
 
-class LevelResult(Fact):
+class LevelResult(Grown):
     """One load level of an endpoint probe: all its requests, warm-up apart."""
+
+    ADDED = ("processes",)
 
     name: str
     """Such as 'c8' for eight in flight or '2.5/s' for an open loop."""
@@ -318,6 +434,8 @@ class LevelResult(Fact):
     """Sent before it and not counted."""
     stopped_because: str = ""
     """Empty, or why the level ended early."""
+    processes: int = 1
+    """Processes that asked."""
 
 
 class Figure(Fact):
@@ -335,8 +453,10 @@ class Figure(Fact):
     """How many samples stand behind it."""
 
 
-class Measurement(Fact):
+class Measurement(Grown):
     """What a probe saw on one machine, whole: nothing here is edited, a changed file does not match its id."""
+
+    ADDED = ("client", "power", "proxy")
 
     schema_version: int = SCHEMA_VERSION
     """Version of this format."""
@@ -392,6 +512,12 @@ class Measurement(Fact):
     """Those of them that keep it from a verdict until someone says yes: a wide interval, contention, throttling."""
     log: tuple[str, ...] = ()
     """Lines of the engine's own log that show what ran where."""
+    client: ClientLimit | None = None
+    """What the client can read, for an endpoint; none when it was not tested."""
+    power: Power | None = None
+    """What the accelerators drew while it measured."""
+    proxy: Proxy | None = None
+    """The model that a few layers stood for."""
 
     def sealed(self) -> Measurement:
         """The same with its figures derived and its id computed; the last step of every probe."""
@@ -413,7 +539,7 @@ class Measurement(Fact):
         return self._shallowest("n_gen")
 
     def _shallowest(self, field: str) -> TestResult | None:
-        found = [test for test in self.tests if getattr(test, field) and test.slots == 1 and test.samples_tokens_per_s]
+        found = [test for test in self.tests if getattr(test, field) and test.slots == 1 and not test.variant and test.samples_tokens_per_s]
         return min(found, key=lambda test: test.depth, default=None)
 
     @property
@@ -488,6 +614,7 @@ def figures(measurement: Measurement) -> tuple[Figure, ...]:
             found += _test_figures(test)
     for level in measurement.levels:
         found += _level_figures(level)
+    found += _goodput_figures(measurement) + _power_figures(measurement) + _whole_model_figures(measurement)
     return tuple(found)
 
 
@@ -572,6 +699,54 @@ def _rates(level: LevelResult, good: list[RequestTiming]) -> list[Figure]:
         _figure(f"{level.name}.input_rate", read / span, "tokens/s", "prompt tokens of requests done inside the window / its length", n),
         _figure(f"{level.name}.request_rate", len(done) / span, "requests/s", "requests done inside the window / its length", n),
     ]
+
+
+def _goodput_figures(measurement: Measurement) -> list[Figure]:
+    """Per level the share and rate of good requests, and the highest offered rate that met the limits."""
+    settings = measurement.settings
+    if not isinstance(settings, EndpointSettings) or not settings.has_limits:
+        return []
+    found: list[Figure] = []
+    for level in measurement.levels:
+        asked, share = goodput.counted(level), goodput.good_share(level, settings)
+        span = level.window_s[1] - level.window_s[0]
+        found.append(_figure(f"{level.name}.good_share", share, "share", "requests within every limit / all that were due", len(asked)))
+        if span > 0:
+            rate = share * len(asked) / span
+            found.append(
+                _figure(f"{level.name}.goodput", rate, "requests/s", "good requests due inside the window / its length", len(asked))
+            )
+    offered = [level for level in measurement.levels if level.rate_per_s and not settings.trace]
+    met = [level.rate_per_s or 0.0 for level in offered if goodput.meets(level, settings)]
+    if offered:
+        name = f"highest offered rate whose level had a good_share of at least {settings.good_share:g}"
+        found.append(_figure("goodput.highest_rate", max(met, default=0.0), "requests/s", name, len(offered)))
+    return found
+
+
+def _power_figures(measurement: Measurement) -> list[Figure]:
+    power = measurement.power
+    if power is None:
+        return []
+    return [
+        _figure("power.mean", power.mean_w, "W", "energy of all accelerators / time", power.samples),
+        _figure("power.tokens_per_j", power.tokens_per_j, "tokens/J", "output tokens / energy, prompts and gaps included", power.samples),
+    ]
+
+
+def _whole_model_figures(measurement: Measurement) -> list[Figure]:
+    """The whole model's speed from its proxy's: extrapolated."""
+    proxy = measurement.proxy
+    if proxy is None:
+        return []
+    found = []
+    for test in measurement.tests:
+        if test.samples_tokens_per_s:
+            share = proxy.prompt_share if test.n_prompt else proxy.generation_share
+            name = "median x operations of the proxy / whole" if test.n_prompt else "median x bytes read per token, proxy / whole"
+            value = timing.median(test.samples_tokens_per_s) * share
+            found.append(_figure(f"{test.name}.extrapolated", value, "tokens/s", f"{name}: extrapolated", len(test.samples_tokens_per_s)))
+    return found
 
 
 def output_tokens_between(requests: list[RequestTiming], start_s: float, end_s: float) -> float:

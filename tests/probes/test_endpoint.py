@@ -14,6 +14,7 @@ from probes import endpoint
 from probes.endpoint import check_url, measure_endpoint
 from probes.measurement import EndpointSettings, Measurement, Status
 from probes.send import send_measurement
+from probes.stream import Reading
 from tests.probes.fake_server import Behaviour, FakeServer
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -225,7 +226,7 @@ def test_listed_hosts_are_allowed():
 
 @given(st.lists(st.binary(max_size=60), max_size=8))
 def test_any_bytes_are_read_without_a_crash(pieces):
-    reading = endpoint._Reading()
+    reading = Reading()
     reading.read([(float(number + 1), piece) for number, piece in enumerate(pieces)])
 
 
@@ -240,7 +241,7 @@ EVENTS = (
 def test_an_event_counts_from_the_piece_that_ends_it_however_it_is_cut(cuts):
     edges = [0, *sorted(set(cuts)), len(EVENTS)]
     pieces = [(float(end), EVENTS[start:end]) for start, end in itertools.pairwise(edges)]
-    reading = endpoint._Reading()
+    reading = Reading()
     assert reading.read(pieces) == ""
     ends = [EVENTS.index(b"\n"), EVENTS.index(b"\n", EVENTS.index(b'"b"'))]
     assert reading.content == [min(edge for edge in edges if edge > end) for end in ends]
