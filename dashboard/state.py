@@ -77,7 +77,8 @@ def decided(as_of: date) -> Decided:
     try:
         ids = tuple(measurement.id for measurement in known)
         accept = bool(st.session_state.get(ACCEPT_DOUBTFUL, False))
-        recommendation, not_kept = _decided(asked.model_dump_json(), as_of, ids, accept, _scenario=asked, _measurements=known)
+        stored = stored_ids(asked.workload.name, as_of)
+        recommendation, not_kept = _decided(asked.model_dump_json(), as_of, ids, accept, stored, _scenario=asked, _measurements=known)
     except InputError as error:
         st.error(fmt.markdown_literal(str(error)), title="This cannot be decided")
         st.stop()
@@ -105,12 +106,27 @@ def saved_measurements() -> tuple[Measurement, ...]:
         return ()
 
 
+def stored_ids(scenario_name: str, as_of: date) -> tuple[str, ...]:
+    """What the database holds for a decision, by id: accepted price lists and the scenario's own tests. An unusable one holds nothing."""
+    from pricing.store import accepted_lists
+    from selector.store import list_gates
+
+    environment = settings()
+    try:
+        lists = [found.id for found in accepted_lists(environment, as_of)]
+        return (*lists, *(look.id for look in list_gates(environment, scenario_name)))
+    except InputError as error:
+        LOG.warning("accepted prices and kept tests cannot be read: %s", error)
+        return ()
+
+
 @st.cache_resource(max_entries=64, ttl=timedelta(days=1), show_spinner=False)
 def _decided(
     asked: str,
     as_of: date,
     measurement_ids: tuple[str, ...],
     accept_doubtful: bool,
+    stored: tuple[str, ...],
     *,
     _scenario: Scenario,
     _measurements: tuple[Measurement, ...],
@@ -122,7 +138,7 @@ def _decided(
     now, environment = datetime.now(UTC), settings()
     not_kept = _kept(lambda: save_scenario(environment, _scenario, created=now))
     prices = _scenario.prices.model_dump_json()
-    catalog = _catalog(as_of, prices, measurement_ids, accept_doubtful, _scenario=_scenario, _measurements=_measurements)
+    catalog = _catalog(as_of, prices, measurement_ids, accept_doubtful, stored, _scenario=_scenario, _measurements=_measurements)
     recommendation = recommend(_scenario, catalog)
     return recommendation, not_kept or _kept(lambda: save_decision(environment, recommendation, created=now))
 
@@ -133,13 +149,25 @@ def _catalog(
     prices: str,
     measurement_ids: tuple[str, ...],
     accept_doubtful: bool,
+    stored: tuple[str, ...],
     *,
     _scenario: Scenario,
     _measurements: tuple[Measurement, ...],
 ) -> Catalog:
+    from pricing.store import accepted_prices
     from selector.catalog import load_catalog
+    from selector.store import stored_gates
 
-    return load_catalog(as_of, _scenario.prices, _measurements, accept_doubtful=accept_doubtful, host=platform.node())
+    environment = settings()
+    return load_catalog(
+        as_of,
+        _scenario.prices,
+        _measurements,
+        accept_doubtful=accept_doubtful,
+        host=platform.node(),
+        snapshot=accepted_prices(environment, as_of) if stored else None,
+        gates=stored_gates(environment, _scenario.workload.name, as_of) if stored else (),
+    )
 
 
 def _kept(save: Any) -> str:

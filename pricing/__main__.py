@@ -13,9 +13,9 @@ from facts.errors import InputError
 from facts.settings import settings
 from pricing.assumptions import register
 from pricing.own_files import read_rents
-from pricing.prices import ApiPrice, PriceBook, PriceRow, age_days, freshness, wheel_rows
+from pricing.prices import ApiPrice, PriceBook, age_days, freshness
 from pricing.refresh import Agreement, Feed, agreement, check_acceptable, diff, propose
-from pricing.store import accepted_prices, get_snapshot, newest_snapshot, save_snapshot
+from pricing.store import accepted_prices, get_snapshot, newest_snapshot, prices_in_use, save_snapshot
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="What a model or a GPU costs, with source and date.")
 
@@ -85,7 +85,7 @@ def refresh(
 ) -> None:
     """Fetch a live price list, show what it would change, and keep it for `accept`; the prices in use stay."""
     now = datetime.now(UTC)
-    in_use = _in_use(now.date())
+    in_use = prices_in_use(settings(), now.date())
     kept = newest_snapshot(settings(), feed.value)
     proposal = propose(feed, now.date(), current=in_use, url=url or None, etag=kept[1].etag if kept else "")
     if proposal is None:
@@ -111,18 +111,9 @@ def accept(
     """Use a fetched price list from today on."""
     now = datetime.now(UTC)
     snapshot = get_snapshot(settings(), snapshot_id)
-    check_acceptable(snapshot, diff(_in_use(now.date()), snapshot.rows), confirmed=confirm)
+    check_acceptable(snapshot, diff(prices_in_use(settings(), now.date()), snapshot.rows), confirmed=confirm)
     save_snapshot(settings(), snapshot, created=now, accepted=True)
     print(f"accepted: {len(snapshot.rows)} prices of {snapshot.feed}, fetched {snapshot.as_of}")
-
-
-def _in_use(day: date) -> tuple[PriceRow, ...]:
-    """The rows that a look-up would find today: accepted live ones over the bundled."""
-    accepted = accepted_prices(settings(), day)
-    by_id = {row.id: row for row in wheel_rows(day)}
-    if accepted is not None:
-        by_id |= {row.id: row for row in accepted.rows}
-    return tuple(by_id[row_id] for row_id in sorted(by_id))
 
 
 def _rates(price: ApiPrice) -> tuple[tuple[str, float | None], ...]:

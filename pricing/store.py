@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from sqlmodel import Field, SQLModel, col, select
 from facts.errors import InputError
 from facts.records import read_json
 from facts.settings import Settings
-from pricing.prices import PriceRow, PriceSnapshot, rows_sha256
+from pricing.prices import PriceRow, PriceSnapshot, rows_sha256, wheel_rows
 from workloads.store import session, utc_text
 
 
@@ -25,6 +26,22 @@ class PriceSnapshotRow(SQLModel, table=True):
     feed: str
     accepted: bool
     document: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AcceptedList:
+    """A fetched price list that was accepted.
+
+    id: of the list
+    feed: where it came from
+    as_of: the day it was fetched, from which on it counts
+    created: when it was first kept, ISO 8601 in UTC
+    """
+
+    id: str
+    feed: str
+    as_of: date
+    created: str
 
 
 def save_snapshot(settings: Settings, snapshot: PriceSnapshot, *, created: datetime, accepted: bool) -> str:
@@ -85,6 +102,26 @@ def accepted_prices(settings: Settings, as_of: date) -> PriceSnapshot | None:
     rows = tuple(by_id[row_id] for row_id in sorted(by_id))
     feeds = ", ".join(snapshot.feed for snapshot in snapshots)
     return PriceSnapshot(as_of=snapshots[-1].as_of, feed=feeds, sha256=rows_sha256(rows), rows=rows)
+
+
+def accepted_lists(settings: Settings, as_of: date) -> tuple[AcceptedList, ...]:
+    """Every list accepted until a day, oldest first, without its prices: cheap enough to ask on every run of a page."""
+    if not _exists(settings.database_url):
+        return ()
+    with session(settings, read_only=True) as opened:
+        columns = select(PriceSnapshotRow.id, PriceSnapshotRow.feed, PriceSnapshotRow.as_of, PriceSnapshotRow.created)
+        wanted = columns.where(col(PriceSnapshotRow.accepted), col(PriceSnapshotRow.as_of) <= as_of.isoformat())
+        rows = opened.exec(wanted.order_by(col(PriceSnapshotRow.as_of), col(PriceSnapshotRow.created))).all()
+        return tuple(AcceptedList(id=row[0], feed=row[1], as_of=date.fromisoformat(row[2]), created=row[3]) for row in rows)
+
+
+def prices_in_use(settings: Settings, as_of: date) -> tuple[PriceRow, ...]:
+    """The rows that a look-up would find on a day: accepted live ones over the bundled."""
+    accepted = accepted_prices(settings, as_of)
+    by_id = {row.id: row for row in wheel_rows(as_of)}
+    if accepted is not None:
+        by_id |= {row.id: row for row in accepted.rows}
+    return tuple(by_id[row_id] for row_id in sorted(by_id))
 
 
 def _exists(database_url: str) -> bool:
