@@ -99,6 +99,8 @@ class Assumptions(Fact):
     """Requests sent again, as a share of all; their tokens are billed again."""
     cache_write_share: float = Field(default=0.0, ge=0, le=1)
     """Share of the uncached input tokens that is written to the provider's cache, at its cache-write price."""
+    cascade_escalation_share: float = Field(default=0.5, ge=0, le=1)
+    """With a small model first: share of the requests that go on to today's model, which then answers them too."""
     server_usd_per_gpu: float | None = Field(default=None, gt=0, le=1e7)
     """Your own offer for an owned server, per GPU with its share of the host; absent: street estimates."""
     server_kw_per_gpu: float | None = Field(default=None, gt=0, le=1000)

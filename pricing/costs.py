@@ -143,7 +143,14 @@ def monthly_line(name: str, usd: Amount, months: int) -> CostLine:
 
 def nonzero(lines: tuple[CostLine, ...]) -> tuple[CostLine, ...]:
     """The lines that are not zero everywhere: what is not paid does not stand on the bill."""
-    return tuple(line for line in lines if line.usd.any())
+    return tuple(line for line in lines if paid(line.usd))
+
+
+def paid(usd: Amount) -> bool:
+    """Whether an amount is not zero everywhere; its ends are looked at first, which settles nearly every line."""
+    if not isinstance(usd, np.ndarray):
+        return usd != 0.0
+    return bool(usd.size and (usd.flat[0] or usd.flat[-1] or usd.any()))
 
 
 def _summed(lines: tuple[CostLine, ...]) -> tuple[CostLine, ...]:

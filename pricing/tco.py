@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from facts.units import HOURS_PER_MONTH, MONTHS_PER_YEAR
 from pricing.bill import token_bill_usd
-from pricing.costs import Amount, CostLine, MonthlyCosts, monthly_line, nonzero, upfront_line
+from pricing.costs import Amount, CostLine, MonthlyCosts, monthly_line, nonzero, paid, upfront_line
 from pricing.finance import amortised_usd_per_month
 from pricing.prices import ApiPrice
 from workloads.demand import TokenVolume
@@ -332,16 +332,11 @@ def _running_lines(
         ("on_call", running.on_call_usd_per_month, present),
         ("retraining", retraining_usd_per_month, serving),
     )
-    lines = [monthly_line(name, np.asarray(usd) * when, months) for name, usd, when in amounts if _paid(usd)]
-    if _paid(go_live.baseline_usd):
+    lines = [monthly_line(name, np.asarray(usd) * when, months) for name, usd, when in amounts if paid(usd)]
+    if paid(go_live.baseline_usd):
         waiting = 1.0 - _from_month(months, np.asarray(go_live.months_to_live) + 1)
         lines.append(monthly_line("double_running", np.asarray(go_live.baseline_usd) * waiting, months))
     return nonzero(tuple(lines))
-
-
-def _paid(usd: Amount) -> bool:
-    """Whether it is not zero everywhere."""
-    return bool(usd.any()) if isinstance(usd, np.ndarray) else usd != 0.0
 
 
 def _shape(replicas: Amount, months: int) -> tuple[int, ...]:

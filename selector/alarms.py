@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from pricing.prices import Freshness, PriceBook, freshness
+from pricing.prices import Freshness, freshness
 from selector.evaluation import Asked, Evaluation
+from selector.input_slips import input_alarms
 from selector.tasks import unusual_type
 from workloads.demand import Residency
 
@@ -20,7 +21,7 @@ def alarms_of(asked: Asked, evaluations: tuple[Evaluation, ...]) -> tuple[str, .
     found = (
         unusual_type(asked.scenario.workload),
         _assumed_type(asked),
-        _cheap_gpu(asked),
+        *input_alarms(asked.scenario, asked.catalog),
         _old_blended_price(asked),
         _newer_reference(asked),
         _stale_prices(asked, evaluations),
@@ -37,23 +38,6 @@ def _assumed_type(asked: Asked) -> str:
     words = "open-ended generation" if task.open_ended else task.type.replace("_", " ")
     what = f"{workload.complexity} is read as {words}, the most cautious of its types"
     return f"no task_type is given: {what}; state it if your task is narrower"
-
-
-def _cheap_gpu(asked: Asked) -> str:
-    """A GPU rent below the cheapest listed anywhere is a slip or a part-time figure."""
-    own = asked.scenario.prices.gpu_usd_per_hour
-    cheapest = _cheapest_listed(asked.catalog.prices)
-    if own is None or cheapest is None or own >= cheapest:
-        return ""
-    return (
-        f"gpu_usd_per_hour {own:g} is below the cheapest listed on-demand GPU, {cheapest:g} USD an hour: "
-        "check that it is per GPU and round the clock"
-    )
-
-
-def _cheapest_listed(book: PriceBook) -> float | None:
-    rents = [rent.usd_per_gpu_hour for device in book.devices() for rent in book.rentals(device) if rent.term == "on_demand" and rent.gpus]
-    return min(rents, default=None)
 
 
 def _old_blended_price(asked: Asked) -> str:

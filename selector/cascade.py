@@ -259,6 +259,26 @@ def published_sharpness() -> tuple[float, float, float]:
     return COIN_FLIP_SHARPNESS, median(found), found[-1]
 
 
+def router_holds_share(escalation_share: float, margin_share: float = 0.05) -> float:
+    """Every published pair with a router no better than chance, the median and the sharpest one: the share of them within the margin."""
+    held = [
+        routed_right_share(pair, escalation_share, sharpness) >= (1.0 - margin_share) * pair.large_right_share
+        for pair in map(_published_pair, item_pairs())
+        for sharpness in published_sharpness()
+    ]
+    return sum(held) / len(held)
+
+
+def _published_pair(found: ItemPair) -> Pair:
+    return Pair(
+        small_usd_per_request=0.0,
+        large_usd_per_request=1.0,
+        small_right_share=found.small_right_share,
+        large_right_share=found.large_right_share,
+        only_large_right_share=found.only_large_right_share,
+    )
+
+
 @cache
 def item_pairs() -> tuple[ItemPair, ...]:
     """Every published pair with item-by-item results."""

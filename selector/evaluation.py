@@ -21,7 +21,7 @@ from pricing.assumptions import Assumptions
 from pricing.costs import Amount, CostLine, MonthlyCosts, upfront_line
 from pricing.finetune import FinetuneCosts, finetune_costs, managed_tuning, training_gpu_hours
 from pricing.prices import ApiPrice, RentalPrice, ServerPrice, is_provider
-from pricing.tco import NOTHING_BESIDE, GoLive, RunningCosts, api_costs, local_costs, owned_costs, rented_costs, serving_kwh
+from pricing.tco import NOTHING_BESIDE, GoLive, RunningCosts, api_costs, cascade_costs, local_costs, owned_costs, rented_costs, serving_kwh
 from selector.catalog import Catalog
 from selector.gates import Candidate, refusal, screen
 from selector.local import LocalMachine, local_curve, why_no_machine
@@ -48,6 +48,7 @@ class Supply:
     months_to_live: months in which the baseline still serves, before any delay
     provider: who is paid, or ""
     price: of tokens, or None
+    escalated: price of the larger model that the escalated share of the requests goes on to, or None
     rental, server: of servers, or None
     low, high: the cheapest and the dearest comparable offer over the price taken
     device_id, server_title: the server, or ""
@@ -68,6 +69,7 @@ class Supply:
     months_to_live: int
     provider: str = ""
     price: ApiPrice | None = None
+    escalated: ApiPrice | None = None
     rental: RentalPrice | None = None
     server: ServerPrice | None = None
     low: float = 1.0
@@ -340,7 +342,7 @@ def _token_costs(supply: Supply, price: ApiPrice, numbers: Numbers) -> MonthlyCo
     option, assumed = supply.option, numbers.assumptions
     training = _training(supply, numbers)
     at_host = _between(numbers.host_place, supply.low, supply.high)
-    return api_costs(
+    costs = api_costs(
         numbers.volume,
         price,
         running=assumed.running(option.placement.value, baseline=option.baseline),
@@ -351,6 +353,18 @@ def _token_costs(supply: Supply, price: ApiPrice, numbers: Numbers) -> MonthlyCo
         retry_share=assumed.retry_share,
         cache_write_share=assumed.cache_write_share,
         price_factor=numbers.api_price * (numbers.baseline_price if option.kind is Kind.BASELINE else at_host),
+    )
+    if supply.escalated is None:
+        return costs
+    return cascade_costs(
+        costs,
+        numbers.volume,
+        supply.escalated,
+        escalated_share=assumed.cascade_escalation_share,
+        go_live=GoLive(months_to_live=live_after(supply, numbers)),
+        output_multiplier=assumed.output_multiplier,
+        retry_share=assumed.retry_share,
+        price_factor=numbers.api_price * numbers.baseline_price,
     )
 
 
@@ -496,6 +510,9 @@ def _api_supply(option: Option, asked: Asked) -> Supply:
     book, tokens = asked.catalog.prices, asked.scenario.workload.input_tokens
     own = option.kind is Kind.BASELINE
     price = book.baseline_price(option.api, input_tokens=tokens) if own else book.api_price(option.api, input_tokens=tokens)
+    if option.kind is Kind.CASCADE:
+        escalated = book.baseline_price(asked.scenario.workload.baseline_model, input_tokens=tokens)
+        return replace(_token_supply(option, asked, price), escalated=escalated)
     if option.batch:
         price = _partly_in_batches(price, asked.scenario.workload.can_wait_share)
     return _token_supply(option, asked, price)

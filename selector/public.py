@@ -45,6 +45,7 @@ def option_json(option: OptionResult) -> dict[str, Any]:
     document["good_enough_because"] = quality["because"]
     document["good_enough_basis"] = quality["basis"]
     document["good_enough_source"] = quality["source"]
+    document["good_enough_cases"] = quality["cases"]
     document["upfront_lines"] = _lines(option.upfront_lines)
     document["months"] = [_month(month) for month in option.months]
     return document

@@ -15,6 +15,7 @@ from scipy import special
 
 from capacity.models import QuantizationQuality, quantization_quality
 from facts.records import Basis
+from selector.cascade import router_holds_share
 from selector.evidence import Setting, Tried, Unit, examples_bucket, known_margin, study_sources, units_of_kind
 from selector.rates import TUNED_STRENGTHS, UNTUNED_STRENGTHS, Count, Rates, fit, inverse_logit, logit, pulled
 from selector.results import QualityPrior
@@ -23,6 +24,10 @@ from workloads.demand import TaskType, Workload
 
 MARGIN_SHARE: Final = 0.05
 """Good enough means a score of at least 95 % of the baseline's."""
+CASCADE_ESCALATION_SHARE: Final = 0.5
+"""Share sent on to the large model behind the published chance; the bill's own share is an assumption."""
+FLAGSHIP_BETA: Final = (4.5, 0.5)
+ROUTING_SOURCE: Final = "RouteLLM (arXiv:2406.18665) and its raw items, in selector/data/routing; read 2026-11"
 MOST_CASES: Final = 4
 """Published cases shown beside a chance."""
 LEAST_LOSS_SHARE: Final = 0.001
@@ -53,6 +58,8 @@ class Kind(StrEnum):
     PROMPTED_MID = "prompted_mid"
     SMALL_UNTUNED = "small_untuned"
     ENCODER = "encoder"
+    CASCADE = "cascade"
+    FLAGSHIP = "flagship"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +95,33 @@ def quality_of(kind: Kind, workload: Workload, task: Task, *, margin_share: floa
         return _encoder(workload, margin_share)
     if kind is Kind.PROMPTED_MID:
         return _mid(task, margin_share)
+    if kind is Kind.CASCADE:
+        return _cascade(workload, task, margin_share)
+    if kind is Kind.FLAGSHIP:
+        return _flagship()
     return _prompted(Tried(kind), task, margin_share)
+
+
+def _cascade(workload: Workload, task: Task, margin_share: float) -> QualityPrior:
+    """The small model alone may do, else a router has to: p + (1 - p) x the share of published routers that hold at half escalated."""
+    small = quality_of(Kind.CHEAP_API, workload, task, margin_share=margin_share)
+    held = router_holds_share(CASCADE_ESCALATION_SHARE, margin_share)
+    mean, low, high = (p + (1.0 - p) * held for p in (small.probability, small.low, small.high))
+    because = (
+        f"the small model alone: {small.because}; with {CASCADE_ESCALATION_SHARE:.0%} sent on, {held:.0%} of published routers and "
+        "model pairs stay within the margin; a router needs examples of your own traffic"
+    )
+    return QualityPrior(
+        probability=mean, low=low, high=high, because=because, basis=Basis.ASSUMED, source=ROUTING_SOURCE, cases=small.cases
+    )
+
+
+def _flagship() -> QualityPrior:
+    """A current flagship in place of an older one: no published cases on users' tasks; nine in ten is assumed."""
+    low, high = (float(special.betaincinv(FLAGSHIP_BETA[0], FLAGSHIP_BETA[1], p)) for p in (0.05, 0.95))
+    because = "a vendor's current flagship is taken to hold on nine tasks of ten; prompts and formats may still need work"
+    mean = FLAGSHIP_BETA[0] / sum(FLAGSHIP_BETA)
+    return QualityPrior(probability=mean, low=low, high=high, because=because, basis=Basis.ASSUMED, source="own choice, 2026-11")
 
 
 def setting_of(workload: Workload, task: Task) -> Setting:

@@ -533,3 +533,34 @@ def test_the_amortised_view_of_an_owned_server_stands_beside_its_cash_total():
     servers = next(line.usd for line in option.upfront_lines if line.name == "servers")
     assert option.amortised_total_usd == pytest.approx(option.total_usd - servers + servers / 48 * 12)
     assert by_arm(decision, Arm.SELF_HOSTED_70B, Placement.RENTED)[0].amortised_total_usd is None
+
+
+# ---- a small model first ----
+
+
+def test_a_cascade_pays_the_small_model_for_every_request_and_the_large_one_for_the_escalated():
+    decision = decide(assumptions={"cascade_escalation_share": 0.25})
+    (cascade,) = by_arm(decision, Arm.CASCADE)
+    small = decision.option("api-small-gpt-6-luna")
+    base = baseline_of(decision)
+    for line in ("tokens_input", "tokens_output"):
+        assert lines_of(cascade, 5)[line] == pytest.approx(lines_of(small, 5)[line] + 0.25 * lines_of(base, 5)[line])
+    assert lines_of(cascade, 1)["double_running"] == pytest.approx(base.months[0].total_usd)
+    assert small.quality.probability < cascade.quality.probability < 1.0
+
+
+def test_a_cascade_that_accepts_nothing_pays_both_models():
+    decision = decide(assumptions={"cascade_escalation_share": 1.0})
+    (cascade,) = by_arm(decision, Arm.CASCADE)
+    assert lines_of(cascade, 5)["tokens_input"] > lines_of(baseline_of(decision), 5)["tokens_input"]
+
+
+def test_a_current_flagship_stands_beside_todays_model_unless_that_is_it():
+    assert [o.id for o in by_arm(decide(), Arm.API)] == ["api-openai-gpt-4o", "api-flagship-gpt-6-sol"]
+    assert len(by_arm(decide(baseline_model="openai:gpt-6-sol"), Arm.API)) == 1
+
+
+def test_published_cases_stand_beside_each_chance():
+    document = to_json(decide())
+    small = next(option for option in document["options"] if option["id"] == "api-small-gpt-4o-mini")
+    assert small["good_enough_cases"]
