@@ -18,7 +18,7 @@ def main() -> None:
     page = st.navigation(pages, position="top")
     from dashboard import forms  # only now: the frame is drawn before the imports that take seconds
 
-    forms.inputs()
+    forms.inputs(page.url_path)
     page.run()
 
 

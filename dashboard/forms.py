@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import math
 import re
+import time
 import types
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Union, get_args, get_origin
 
@@ -34,6 +36,8 @@ NONE = "none"
 """In a link: the value is taken away."""
 SIZES = ("input_tokens_mean", "output_tokens_mean")
 LONGEST_TEXT = 400
+SETTLED_S = 2.0
+"""After which a browser has surely shown the address that it was sent."""
 RECORDS: tuple[type[Fact], ...] = (Workload, PriceOverrides, Assumptions)
 CHOICES_OF_THE_FORM = {"volume_unit": (TOKENS, REQUESTS)}
 NUMBERS_OF_THE_FORM = frozenset({"mtok_per_day"})
@@ -74,9 +78,9 @@ DETAILS = (
 """The workload's fields under 'More assumptions'."""
 
 
-def inputs() -> None:
-    """The input panel at the left of every page; leaves the scenario, or what is wrong with it, in the session."""
-    _follow_the_link()
+def inputs(page: str = "") -> None:
+    """The input panel at the left of every page, `page` being its path; leaves the scenario, or what is wrong with it, in the session."""
+    _follow_the_link(page)
     with st.sidebar:
         st.subheader("Your workload", anchor=False)
         _examples()
@@ -86,7 +90,7 @@ def inputs() -> None:
         _residency()
         _baseline()
         _more()
-    _write_the_link()
+    _write_the_link(page)
     try:
         state.keep_scenario(scenario_of_widgets(st.session_state.to_dict()))
     except InputError as error:
@@ -121,20 +125,44 @@ def link_pairs(values: Mapping[str, Any]) -> dict[str, list[str]]:
     return pairs
 
 
-def _follow_the_link() -> None:
+def _follow_the_link(page: str) -> None:
     """Fill the widgets from the address on the first run, and when the reader went back or forward; before they are drawn."""
     query = {name: st.query_params.get_all(name) for name in st.query_params}
-    if "form.link" not in st.session_state or (query and query != st.session_state["form.link"]):
+    known: _Address | None = st.session_state.get("form.address")
+    if known is None or known.left_by_the_reader(page, query):
         for name, value in read_link(query).items():
             st.session_state[name] = value
 
 
-def _write_the_link() -> None:
+def _write_the_link(page: str) -> None:
     """The address says what the widgets say; once they are drawn."""
     pairs = link_pairs(st.session_state.to_dict())
     if pairs != {name: st.query_params.get_all(name) for name in st.query_params}:
-        st.query_params.from_dict(pairs)
-    st.session_state["form.link"] = pairs
+        if pairs:
+            st.query_params.from_dict(pairs)
+        else:
+            st.query_params.clear()
+    known: _Address | None = st.session_state.get("form.address")
+    if known is None or (known.page, known.query) != (page, pairs):
+        st.session_state["form.address"] = _Address(page=page, query=pairs, written_s=time.monotonic())
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Address:
+    """The address as it was last written.
+
+    page: whose it is
+    query: every value that differs from its default
+    written_s: when
+    """
+
+    page: str
+    query: dict[str, list[str]]
+    written_s: float
+
+    def left_by_the_reader(self, page: str, query: dict[str, list[str]]) -> bool:
+        """Whether another query is the reader's doing: not a change of page, which drops it, nor a request that crossed our answer."""
+        return page == self.page and query != self.query and time.monotonic() - self.written_s > SETTLED_S
 
 
 def _parsed(name: str, texts: Sequence[str], default: Any) -> Any:

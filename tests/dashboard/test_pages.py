@@ -187,11 +187,22 @@ def test_the_address_follows_an_example_and_a_changed_input(decide: AppTest) -> 
     assert decide.query_params["mtok_per_day"] in ("16.5", ["16.5"])
 
 
-def test_going_back_fills_the_form_again(decide: AppTest) -> None:
+def test_going_back_fills_the_form_again(decide: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
     decide.number_input(key="mtok_per_day").set_value(16.5).run()
+    monkeypatch.setattr("dashboard.forms.SETTLED_S", 0.0)
     decide.query_params["mtok_per_day"] = "99"
     decide.run()
     assert decide.number_input(key="mtok_per_day").value == 99.0
+    decide.query_params.clear()
+    decide.run()
+    assert decide.number_input(key="mtok_per_day").value == 25.0
+
+
+def test_a_request_that_crossed_the_new_address_changes_nothing(decide: AppTest) -> None:
+    decide.number_input(key="mtok_per_day").set_value(16.5).run()
+    decide.query_params.clear()
+    decide.run()
+    assert decide.number_input(key="mtok_per_day").value == 16.5
 
 
 @given(st.dictionaries(st.sampled_from(sorted(forms.defaults())), st.lists(st.text(max_size=12), min_size=1, max_size=3), max_size=6))
