@@ -22,8 +22,10 @@ from selector.results import QualityPrior
 
 DOUBTED: Final = (
     "api_price_change_share_per_year",
+    "cascade_escalation_share",
     "electricity_usd_per_kwh",
     "engineer_day_usd",
+    "encoder_engineer_days",
     "evaluation_engineer_days",
     "finetune_engineer_days",
     "finetune_experiments_factor",
