@@ -37,6 +37,8 @@ REFINED_POINTS: Final = 17
 SCAN_POINTS: Final = 400
 MAX_STEPS: Final = 64
 """Working replicas up to which a server's cost is looked at step by step, or twice as many as today's; beyond them nothing is said."""
+MAX_EDGES: Final = 4_096
+"""Steps of one server that are looked at on either side; where there are more, each is too small to be seen between the scanned points."""
 MIGRATION_MONTH: Final = 7
 TABLE_ARMS: Final = (Arm.API, Arm.SELF_HOSTED_70B, Arm.FINE_TUNED_7B)
 """The rows of the fixed table."""
@@ -835,7 +837,7 @@ def _volumes(considered: Considered, found: Sequence[Evaluation], low: float, hi
     loads = np.array([load.requests_per_s for load in considered.asked.requirements.peak_loads])
     growth = np.unique(loads / loads.max())
     steps = [
-        (one * np.arange(1, int(count) + 1)[:, np.newaxis] / growth).ravel()
+        (one * np.arange(1, int(min(count, MAX_EDGES)) + 1)[:, np.newaxis] / growth).ravel()
         for option in found
         for one, count in _step_volumes(considered, option)
     ]
