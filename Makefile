@@ -35,6 +35,9 @@ bench: .venv/made-dev ## time what a user waits for (tests/bench)
 soak: .venv/made-dev ## use the dashboard for SOAK_MINUTES=10 and watch its memory and its errors
 	@$(python) -m tests.soak --minutes $(SOAK_MINUTES)
 
+bundle: .venv/made ## write dist/rightsize-probe.pyz, which measures a server that has only Python 3.11 to 3.13 (downloads wheels)
+	@$(python) -m probes bundle
+
 accuracy: .venv/made ## compare the throughput estimates with published measurements, into docs/accuracy.md
 	@$(python) -m capacity accuracy --out docs/accuracy.md
 

@@ -21,8 +21,8 @@ from facts.errors import InputError
 from facts.records import validated
 from facts.settings import settings
 from facts.units import BYTES_PER_GB
-from probes import endpoint, environment, llamacpp, send, timing
-from probes.build import build_state
+from probes import bundle, endpoint, environment, llamacpp, send, timing
+from probes.build import build_state, installed_version
 from probes.load import LevelProgress
 from probes.lock import HostLock
 from probes.measurement import EndpointSettings, Environment, LlamaCppSettings, Measurement
@@ -30,6 +30,7 @@ from probes.progress import Estimate, Event, Loaded, Repetition
 from probes.replay import read_trace, trace_name
 from probes.runner import DEFAULT_QUANTIZATION, ProbeJob, ProbeRequest, State
 from probes.selftest import client_limit
+from probes.speeds import measure_speeds, with_speeds
 from probes.store import get_measurement, list_measurements, save_measurement
 from probes.synthetic import check_room, size_lines, synthesize, synthetic_path
 from workloads.store import session
@@ -235,14 +236,36 @@ def synthesize_command(
 
 
 @app.command("hardware")
-def hardware_command(as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
+def hardware_command(
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    speeds: Annotated[bool, typer.Option("--speeds", help="Measure memory bandwidth and matrix product, about two seconds.")] = False,
+) -> None:
     """Show what a probe records of this machine, and what is running on it now."""
     machine = environment.read_environment(environment.contention_over())
+    if speeds:
+        machine = with_speeds(machine, measure_speeds())
     if as_json:
         print(machine.model_dump_json(indent=1))
         return
     for label, text in _hardware_lines(machine):
         print(f"{label:22} {text}")
+
+
+@app.command("bundle")
+def bundle_command(
+    out_file: Annotated[Path, typer.Option("--out", help="Where the archive goes.")] = Path("dist") / bundle.DEFAULT_NAME,
+    this_machine: Annotated[bool, typer.Option("--this-machine", help="For this processor and Python only, without the network.")] = False,
+    wheels: Annotated[Path | None, typer.Option(help="Folder of compiled wheels, instead of downloading them.")] = None,
+    llama_wheel: Annotated[Path | None, typer.Option(help="A llama-cpp-python wheel to carry, with what it imports.")] = None,
+) -> None:
+    """Write the archive that measures a candidate server: Python 3.11 to 3.13 is all it needs there."""
+    kept = settings().data_dir / "bundle-wheels"
+    compiled = tuple(bundle.wheels_in(wheels)) if wheels else () if this_machine else bundle.download_wheels(kept)
+    if llama_wheel is not None:
+        compiled += bundle.llama_wheels(llama_wheel, kept / "llama")
+    written = bundle.write_bundle(out_file, wheels=compiled, this_machine=this_machine)
+    print(f"{written.path}: {written.bytes / 1e6:.1f} MB, for {', '.join(written.machines)}")
+    print(f"there: python3 {written.path.name} hardware; python3 {written.path.name} endpoint http://127.0.0.1:8000/v1")
 
 
 @app.command("list")
@@ -460,8 +483,12 @@ def _hardware_lines(machine: Environment) -> list[tuple[str, str]]:
         ("accelerators", gpus or "none"),
         ("system", f"{machine.os}, Python {machine.python}"),
         ("probe threads", str(environment.default_threads())),
-        ("llama-cpp-python", build_state().version or "not installed"),
+        ("llama-cpp-python", installed_version() or ("being built" if build_state().running else "not installed")),
     ]
+    if machine.copy_gb_per_s is not None:
+        lines.append(("memory copies", f"{machine.copy_gb_per_s:.1f} GB/s, read and written together"))
+    if machine.matrix_gflops is not None:
+        lines.append(("matrix product", f"{machine.matrix_gflops:.0f} GFLOP/s, float32"))
     if machine.before is not None:
         lines.append(("now", f"{machine.before.idle_share:.0%} idle, {machine.before.steal_share:.1%} stolen"))
     return lines

@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 
 from capacity import accelerators
+from facts.units import BYTES_PER_GIB
 from probes.measurement import Contention, Environment, Gpu
 
 VECTOR_FLAGS = (
@@ -61,6 +62,9 @@ BUILD_NAMES = {
 """Processor flag -> its name in llama.cpp's system info."""
 ENGINE_VARIABLES = ("OMP_", "GOMP_", "KMP_", "GGML_", "LLAMA_", "CUDA_", "HIP_", "MKL_", "OPENBLAS_")
 """Environment variables that change how an engine runs begin with one of these."""
+AMD_VENDOR = "0x1002"
+SMALLEST_GPU_BYTES = 2 << 30
+"""Less is the share of the main memory that a processor's own graphics begin with."""
 IDLE_LIMIT = 0.90
 """Idle share before a run below which the machine counts as busy."""
 STEAL_LIMIT = 0.02
@@ -255,6 +259,39 @@ def _cgroup_folders(root: Path) -> tuple[Path, ...]:
 
 
 def gpus() -> tuple[Gpu, ...]:
+    """Accelerators as their drivers show them: NVIDIA's by NVML, AMD's by the kernel, Apple's by its chip; empty where none is."""
+    return _nvidia_gpus() or amd_gpus() or apple_gpus()
+
+
+def amd_gpus(root: Path = Path("/sys/class/drm")) -> tuple[Gpu, ...]:
+    """AMD devices with memory of their own, as the amdgpu driver shows them; one without a product name is named by its device number."""
+    found = []
+    for device in sorted(card / "device" for card in root.glob("card[0-9]*") if "-" not in card.name):
+        memory = _text(device / "mem_info_vram_total")
+        if _text(device / "vendor") == AMD_VENDOR and memory.isdigit() and int(memory) >= SMALLEST_GPU_BYTES:
+            name = _text(device / "product_name") or f"AMD device {_text(device / 'device')}"
+            found.append(_named_gpu(name, int(memory), _text(root.parent.parent / "module/amdgpu/version")))
+    return tuple(found)
+
+
+def apple_gpus(system: str | None = None, chip: str | None = None, memory_bytes: int | None = None) -> tuple[Gpu, ...]:
+    """The accelerator of an Apple chip, which shares its memory with the processor; the arguments stand for this machine's own."""
+    if (system or platform.system()) != "Darwin":
+        return ()
+    name = cpu_name() if chip is None else chip
+    if not name.startswith("Apple "):
+        return ()
+    return (_named_gpu(name, memory_bytes if memory_bytes is not None else int(psutil.virtual_memory().total), ""),)
+
+
+def _named_gpu(name: str, memory_bytes: int, driver: str) -> Gpu:
+    """A device, joined to the catalogue by the exact words of its name, or by them and its memory."""
+    gib = f"{memory_bytes / BYTES_PER_GIB:.0f}"
+    known = accelerators.find_accelerator(name) or accelerators.find_accelerator(f"{name} {gib}GB")
+    return Gpu(name=name, memory_bytes=memory_bytes, driver=driver, catalog_id=known.id if known else None)
+
+
+def _nvidia_gpus() -> tuple[Gpu, ...]:
     """Accelerators as the NVIDIA driver shows them; an empty tuple without driver or device."""
     try:
         nvml = importlib.import_module("pynvml")
@@ -273,8 +310,7 @@ def gpus() -> tuple[Gpu, ...]:
 def _gpu(nvml: Any, handle: Any, driver: str) -> Gpu:
     name = _word(nvml.nvmlDeviceGetName(handle))
     memory = int(nvml.nvmlDeviceGetMemoryInfo(handle).total)
-    found = accelerators.find_accelerator(name)
-    return Gpu(name=name, memory_bytes=memory, driver=driver, catalog_id=found.id if found else None)
+    return _named_gpu(name, memory, driver)
 
 
 def _word(text: str | bytes) -> str:

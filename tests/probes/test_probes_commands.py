@@ -60,7 +60,7 @@ def test_the_program_itself_ends_with_one_line_and_exit_code_2(tmp_path):
     [
         (("llamacpp", "--model", "missing.gguf"), "no such file: missing.gguf"),
         (("llamacpp", "--model", "pyproject.toml"), "is not a GGUF file"),
-        (("llamacpp", "--synthetic", "qwen3-06b"), "unknown model 'qwen3-06b' (nearest known key: 'qwen3-0.6b')"),
+        (("llamacpp", "--synthetic", "qwen3-06b"), "unknown model 'qwen3-06b' (nearest known: 'qwen3-0.6b')"),
         (("llamacpp", "--synthetic", "qwen3-0.6b", "--quant", "Q9"), "'Q9'"),
         (("llamacpp", "--synthetic", "qwen3-0.6b", "--threads", "0"), "greater than or equal to 1"),
         (("endpoint", "not-an-address"), "is not an address"),
