@@ -69,6 +69,8 @@ DETAILS = (
     "growth_per_month_share",
     "month_factors",
     "can_wait_share",
+    "edge_device",
+    "edge_devices",
     "ttft_p95_ms",
     "tpot_p95_ms",
     "languages",

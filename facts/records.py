@@ -91,7 +91,7 @@ def read_json(cls: type[FactT], text: str | bytes, where: str) -> FactT:
 def nearest(word: str, known: Mapping[str, Any] | list[str]) -> str:
     """' (did you mean ...?)' for the nearest of the known words, else the list of all of them."""
     match = difflib.get_close_matches(word, list(known), n=1, cutoff=0.0)
-    return f" (nearest known key: '{match[0]}')" if match else ""
+    return f" (nearest known: '{match[0]}')" if match else ""
 
 
 def read_toml(path: Path | Traversable) -> dict[str, Any]:

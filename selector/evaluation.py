@@ -9,13 +9,13 @@ from math import log
 import numpy as np
 from numpy.typing import NDArray
 
-from capacity.accelerators import Server, accelerator
+from capacity.accelerators import Server, accelerator, accelerators, find_accelerator
 from capacity.models import ModelSpec, model
 from capacity.plan import CapacityPlan, plan_capacity, replicas_needed
 from capacity.roofline import Efficiency, memory_class
 from capacity.throughput import ServingCurve, Throughput, serving_curve
 from facts.errors import InputError
-from facts.records import Basis
+from facts.records import Basis, nearest
 from facts.units import SECONDS_PER_DAY, TOKENS_PER_MTOK
 from pricing.assumptions import Assumptions
 from pricing.costs import Amount, CostLine, MonthlyCosts, upfront_line
@@ -52,7 +52,7 @@ class Supply:
     rental, server: of servers, or None
     low, high: the cheapest and the dearest comparable offer over the price taken
     device_id, server_title: the server, or ""
-    one_machine: there is one and no more of it
+    at_most: how many of it there are; 0 for no limit
     gpus: of one replica
     power_kw: of one GPU of an owned server, or of this machine
     plan, curve: one replica's capacity and what it was read from, or None where tokens are bought
@@ -76,7 +76,7 @@ class Supply:
     high: float = 1.0
     device_id: str = ""
     server_title: str = ""
-    one_machine: bool = False
+    at_most: int = 0
     gpus: int = 1
     power_kw: float = 0.0
     plan: CapacityPlan | None = None
@@ -246,8 +246,9 @@ def _bill(supplies: tuple[Supply, ...], asked: Asked) -> Bill:
     supply = supplies[0] if len(supplies) == 1 else min(supplies, key=lambda supply: float(differing_usd(supply, numbers)))
     plan = None if supply.plan is None else _plan(supply, asked, numbers)
     refused = None
-    if supply.one_machine and plan is not None and plan.replicas > 1:
-        refused = f"capacity: the peak needs {plan.replicas:,} machines like this one, and there is one"
+    if supply.at_most and plan is not None and plan.replicas > supply.at_most:
+        there = "one" if supply.at_most == 1 else f"{supply.at_most:,}"
+        refused = f"capacity: the peak needs {plan.replicas:,} machines like this one, and there is {there}"
     return Bill(
         costs=costs_of(supply, numbers),
         provider=supply.provider,
@@ -318,10 +319,10 @@ def replicas_of(supply: Supply, numbers: Numbers) -> NDArray[np.float64]:
 
 
 def carries(supply: Supply, numbers: Numbers) -> NDArray[np.bool_]:
-    """Whether the supply can carry the load at all, shape (...): servers are added as needed, of this machine there is one."""
-    if not supply.one_machine:
+    """Whether the supply can carry the load at all, shape (...): servers are added as needed, of a machine at hand there are so many."""
+    if not supply.at_most:
         return np.asarray(True)
-    return np.asarray(replicas_of(supply, numbers).max(axis=-1) <= 1.0)
+    return np.asarray(replicas_of(supply, numbers).max(axis=-1) <= supply.at_most)
 
 
 def live_after(supply: Supply, numbers: Numbers) -> NDArray[np.float64]:
@@ -501,6 +502,8 @@ def supplies_of(option: Option, asked: Asked) -> tuple[Supply, ...]:
         return (_api_supply(option, asked),)
     if option.placement is Placement.MANAGED:
         return (_managed_supply(option, asked),)
+    if option.arm is Arm.EDGE:
+        return (_edge_supply(option, asked),)
     if option.placement is Placement.LOCAL:
         return (_local_supply(option, asked),)
     return _server_supplies(option, asked)
@@ -711,7 +714,7 @@ def _local_supply(option: Option, asked: Asked) -> Supply:
         option=option,
         months_to_live=_months_to_live(option, asked),
         server_title=machine.title,
-        one_machine=True,
+        at_most=1,
         power_kw=machine.power_kw,
         plan=plan,
         curve=curve,
@@ -722,6 +725,33 @@ def _local_supply(option: Option, asked: Asked) -> Supply:
         training_usd_per_mtok=_managed_usd_per_mtok(option, asked) if option.tuned else 0.0,
         tokens_per_example=asked.scenario.workload.input_tokens + _answer_tokens(option, asked),
         notes=machine.notes,
+    )
+
+
+def _edge_supply(option: Option, asked: Asked) -> Supply:
+    """Devices at the users' hands: as many as there are, their energy paid by their owners."""
+    workload = asked.scenario.workload
+    device = find_accelerator(workload.edge_device)
+    if device is None:
+        names = [found.name for found in accelerators()]
+        raise InputError(f"edge_device '{workload.edge_device}' is not in the device catalogue{nearest(workload.edge_device, names)}")
+    curve = _curve(option.model, option.quantization, device.id, 1, option.engine, workload.input_tokens, workload.output_tokens)
+    plan = _planned(curve, asked, 1, workload.output_tokens, spare_replicas=0)
+    point = _operating_point(plan, curve)
+    return Supply(
+        option=option,
+        months_to_live=_months_to_live(option, asked),
+        device_id=device.id,
+        server_title=device.name,
+        at_most=workload.edge_devices,
+        plan=plan,
+        curve=curve,
+        speed_group=f"{curve.engine}.{memory_class(device)}",
+        speed_low=point.low80 / point.output_tokens_per_s,
+        speed_high=point.high80 / point.output_tokens_per_s,
+        training_usd_per_mtok=_managed_usd_per_mtok(option, asked) if option.tuned else 0.0,
+        tokens_per_example=workload.input_tokens + _answer_tokens(option, asked),
+        notes=("energy and wear are your users'; updates and support of their devices are not counted",),
     )
 
 

@@ -126,7 +126,11 @@ def list_options(workload: Workload, *, blended_price: bool = False) -> tuple[Op
     others = [_option(arm, placement) for arm in arms() for placement in arm.placements if arm.api != workload.baseline_model]
     if workload.can_wait_share > 0:
         others.insert(0, _in_batches(baseline, workload))
-    kept = [option for option in others if not (blended_price and option.arm is Arm.API)]
+    kept = [
+        option
+        for option in others
+        if not (blended_price and option.arm is Arm.API) and not (option.arm is Arm.EDGE and not workload.edge_device)
+    ]
     return (baseline, *(_untuned_without_labels(option, workload) for option in kept))
 
 
@@ -171,8 +175,8 @@ def _in_batches(baseline: Option, workload: Workload) -> Option:
 
 
 def _untuned_without_labels(option: Option, workload: Workload) -> Option:
-    """This machine runs the tuned model where there are labels to tune it, else the untuned one."""
-    if option.arm is Arm.THIS_MACHINE and workload.labelled_examples < MIN_LABELS_TO_TUNE:
+    """Machines at hand run the tuned model where there are labels to tune it, else the untuned one."""
+    if option.placement is Placement.LOCAL and workload.labelled_examples < MIN_LABELS_TO_TUNE:
         return replace(option, kind=Kind.SMALL_UNTUNED, tuned=False)
     return option
 

@@ -822,7 +822,7 @@ def _step_volumes(considered: Considered, found: Evaluation) -> list[tuple[float
         if supply.plan is not None:
             one = workload.mean_tokens_per_day * supply.plan.capacity_requests_per_s / busiest
             today = np.ceil(busiest / supply.plan.capacity_requests_per_s)
-            steps.append((one, 1.0 if supply.one_machine else max(float(MAX_STEPS), 2.0 * float(today))))
+            steps.append((one, float(supply.at_most) if supply.at_most else max(float(MAX_STEPS), 2.0 * float(today))))
     return steps
 
 

@@ -119,6 +119,10 @@ class Workload(Fact):
     """Seasons: the volume of each month of a year over its mean, twelve numbers from the project's first month on; empty is even."""
     can_wait_share: float = Field(default=0.0, ge=0, le=1)
     """Share of the requests that may wait up to a day for their answer, and so may be sent in batches, 0 to 1."""
+    edge_device: str = Field(default="", max_length=80)
+    """Device at your users' hands that could run a small model itself, by name, as in 'Apple M3'; empty means none."""
+    edge_devices: int = Field(default=0, ge=0, le=1_000_000_000)
+    """How many of them there are."""
     residency: Residency = Residency.ANY
     """Where the data may go: anywhere, to named providers in a region, or nowhere outside your own premises."""
     allowed_providers: tuple[str, ...] = ()
@@ -180,6 +184,10 @@ class Workload(Fact):
                 raise ValueError(
                     f"month_factors are twelve numbers from 0 up with a mean of 1, these are {count} with a mean of {mean:.3f}"
                 )
+        if bool(self.edge_device) != bool(self.edge_devices):
+            raise ValueError(
+                f"edge_device {self.edge_device!r} and edge_devices {self.edge_devices} belong together: state both or neither"
+            )
         if self.residency is Residency.REGION and not self.allowed_providers:
             raise ValueError("residency 'region' needs allowed_providers, the list of cleared provider names")
         return self

@@ -34,7 +34,7 @@ def test_the_string_under_a_field_is_its_description():
 
 
 def test_an_unknown_key_names_the_nearest_known_one():
-    with pytest.raises(InputError, match=r"^f: unknown key 'weigth_kg' \(nearest known key: 'weight_kg'\)$"):
+    with pytest.raises(InputError, match=r"^f: unknown key 'weigth_kg' \(nearest known: 'weight_kg'\)$"):
         validated(Thing, {"id": "a", "weigth_kg": 2}, "f")
 
 

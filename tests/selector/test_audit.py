@@ -358,8 +358,8 @@ def test_bounds(value, at_most, at_least):
     ("row", "message"),
     [
         ({"id": "a"}, "'kind' is missing; it is one of cost_per_period"),
-        ({"id": "a", "kind": "memoru"}, r"unknown kind 'memoru' \(nearest known key: 'memory'\)"),
-        ({"id": "a", "kind": "memory", "param_b": 7}, r"unknown key 'param_b' \(nearest known key: 'params_b'\)"),
+        ({"id": "a", "kind": "memoru"}, r"unknown kind 'memoru' \(nearest known: 'memory'\)"),
+        ({"id": "a", "kind": "memory", "param_b": 7}, r"unknown key 'param_b' \(nearest known: 'params_b'\)"),
         ({"id": "a", "kind": "memory", "params_b": "7"}, "'params_b' = '7': give a number"),
         ({"id": "a", "kind": "memory", "params_b": True}, "give a number"),
         ({"id": "a", "kind": "memory", "params_b": -7}, "greater than or equal to 0"),
@@ -461,7 +461,7 @@ def test_a_wrong_file_is_one_line_and_exit_code_2(tmp_path):
     path.write_text('[[claim]]\nid = "a"\nkind = "ratio"\nnumerater = 6\n')
     ended = subprocess.run([sys.executable, "-m", "selector", "audit", str(path)], capture_output=True, text=True, timeout=120)
     assert ended.returncode == 2
-    assert "unknown key 'numerater' (nearest known key: 'numerator')" in ended.stderr
+    assert "unknown key 'numerater' (nearest known: 'numerator')" in ended.stderr
     assert ended.stderr.count("\n") == 1
 
 

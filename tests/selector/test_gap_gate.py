@@ -436,7 +436,7 @@ def test_a_good_file_in_other_spellings():
     [
         ("", "is empty"),
         ("item,baseline\nq1,1\n", "column 'candidate' is missing; the heading has item, baseline"),
-        ("item,baseline,candidat\nq1,1,1\n", r"unknown column 'candidat' \(nearest known key: 'candidate'\)"),
+        ("item,baseline,candidat\nq1,1,1\n", r"unknown column 'candidat' \(nearest known: 'candidate'\)"),
         ("item,baseline,candidate,baseline\nq1,1,1,1\n", "column 'baseline' stands twice"),
         (GOOD + "q40,1,1.5\n", "line 42: score 1.5 is outside 0 to 1; divide percentages by 100"),
         (GOOD + "q40,1,-1\n", "line 42: score -1 is outside 0 to 1"),

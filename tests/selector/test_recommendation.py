@@ -454,7 +454,7 @@ def test_the_command_line_prints_the_same_json_as_the_library_and_keeps_it(tmp_p
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (WORKLOAD + "tokens_per_dy = 1\n", "unknown key 'tokens_per_dy' (nearest known key: 'tokens_per_day')"),
+        (WORKLOAD + "tokens_per_dy = 1\n", "unknown key 'tokens_per_dy' (nearest known: 'tokens_per_day')"),
         (WORKLOAD.replace("50_000_000", "-1"), "'tokens_per_day' = -1"),
         (WORKLOAD.replace('"extraction"', '"extracting"'), "'complexity' = 'extracting'"),
         (WORKLOAD + "[assumptions]\nstaff = 1\n", "[assumptions]: unknown key 'staff'"),
@@ -564,3 +564,27 @@ def test_published_cases_stand_beside_each_chance():
     document = to_json(decide())
     small = next(option for option in document["options"] if option["id"] == "api-small-gpt-4o-mini")
     assert small["good_enough_cases"]
+
+
+# ---- on the users' devices ----
+
+
+def test_the_edge_is_an_option_only_where_devices_are_named_and_enough_of_them():
+    assert not by_arm(decide(), Arm.EDGE)
+    few, many = (decide(edge_device="Apple M3 Pro", edge_devices=count) for count in (1, 100_000))
+    (refused,), (offered,) = by_arm(few, Arm.EDGE), by_arm(many, Arm.EDGE)
+    assert f"needs {refused.plan.replicas:,} machines like this one, and there is one" in refused.refused_because
+    assert offered.feasible
+    assert offered.placement is Placement.LOCAL
+    assert offered.plan.replicas == refused.plan.replicas
+    assert "energy" not in {line.name for line in offered.months[-1].lines}
+
+
+def test_an_edge_device_that_nobody_knows_is_named_with_the_nearest():
+    (option,) = by_arm(decide(edge_device="Apple M33", edge_devices=10), Arm.EDGE)
+    assert "M33" in option.refused_because
+
+
+def test_a_device_without_its_number_is_refused():
+    with pytest.raises(InputError, match="belong together"):
+        decide(edge_device="Apple M3")

@@ -142,7 +142,7 @@ def test_a_saved_workload_agrees_with_itself_when_it_is_read_again(share):
         ({"horizon_months": 1.5}, "'horizon_months' = 1.5"),
         ({"residency": "region"}, "needs allowed_providers"),
         ({"baseline_model": "gpt-4o"}, "'baseline_model' = 'gpt-4o'"),
-        ({"labelled_exampels": 5}, "unknown key 'labelled_exampels' .nearest known key: 'labelled_examples'."),
+        ({"labelled_exampels": 5}, "unknown key 'labelled_exampels' .nearest known: 'labelled_examples'."),
         ({"name": ""}, "'name' = ''"),
     ],
 )
@@ -170,7 +170,7 @@ def test_a_workload_is_read_from_a_file(tmp_path):
     path.write_text(tomli_w.dumps(SMALL), encoding="utf-8")
     assert read_workload(path) == workload()
     path.write_text("complexty = 'qa'\n", encoding="utf-8")
-    with pytest.raises(InputError, match=r"w\.toml: unknown key 'complexty' .nearest known key: 'complexity'."):
+    with pytest.raises(InputError, match=r"w\.toml: unknown key 'complexty' .nearest known: 'complexity'."):
         read_workload(path)
 
 

@@ -131,7 +131,7 @@ def test_a_mapping_of_ones_own(tmp_path):
     ("change", "message"),
     [
         ('time = "when"\n', "'time_unit' is missing"),
-        (OWN + 'tme = "x"\n', "unknown key 'tme' .nearest known key: 'time'."),
+        (OWN + 'tme = "x"\n', "unknown key 'tme' .nearest known: 'time'."),
         (OWN.replace("epoch_s", "minutes"), "'time_unit' = 'minutes'"),
         (OWN + 'only_column = "type"\n', "only_column and only_value belong together"),
     ],
