@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime
+from typing import Literal
 from urllib.parse import urlencode
 
 import streamlit as st
@@ -37,39 +38,27 @@ def downloads(report: Report, decided: state.Decided) -> None:
             "Paper", ["A4", "Letter"], default="A4", required=True, key="report.paper", label_visibility="collapsed"
         )
         size = "us-letter" if paper == "Letter" else "a4"
-        st.download_button(
-            "PDF for signing off",
-            data=lambda: render_pdf(report, paper=size),
-            file_name=f"{name}.pdf",
-            mime="application/pdf",
-            type="primary",
-            on_click="ignore",
-            key="report.pdf",
+        # Made now, not at the click: a file that is made later has a name that the next rerun takes away.
+        files = (
+            ("pdf", "PDF for signing off", pdf(key_of(decided), size, _report=report), f"{name}.pdf", "application/pdf"),
+            ("json", "Decision as JSON", dumps(to_json(recommendation)), f"{name}.json", "application/json"),
+            ("csv", "Months as CSV", tables.months_csv(recommendation), f"{name}-months.csv", "text/csv"),
+            ("toml", "Inputs as TOML", scenario_to_toml(recommendation.scenario), f"{name}.toml", "application/toml"),
         )
-        st.download_button(
-            "Decision as JSON",
-            data=lambda: dumps(to_json(recommendation)),
-            file_name=f"{name}.json",
-            mime="application/json",
-            on_click="ignore",
-            key="report.json",
-        )
-        st.download_button(
-            "Months as CSV",
-            data=lambda: tables.months_csv(recommendation),
-            file_name=f"{name}-months.csv",
-            mime="text/csv",
-            on_click="ignore",
-            key="report.csv",
-        )
-        st.download_button(
-            "Inputs as TOML",
-            data=lambda: scenario_to_toml(recommendation.scenario),
-            file_name=f"{name}.toml",
-            mime="application/toml",
-            on_click="ignore",
-            key="report.toml",
-        )
+        for kind, label, content, file, mime in files:
+            look: Literal["primary", "secondary"] = "primary" if kind == "pdf" else "secondary"
+            st.download_button(label, data=content, file_name=file, mime=mime, type=look, on_click="ignore", key=f"report.{kind}")
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def pdf(key: str, paper: str, *, _report: Report) -> bytes:
+    return render_pdf(_report, paper=paper)
+
+
+def key_of(decided: state.Decided) -> str:
+    """What a report is made of, in one word."""
+    parts = [decided.recommendation.inputs_sha256, decided.recommendation.scenario.workload.name]
+    return " ".join([*parts, *(measurement.id for measurement in decided.measurements)])
 
 
 def contents(report: Report) -> None:
