@@ -12,6 +12,8 @@ def main() -> None:
         st.Page("dashboard/pages/decide.py", title="Decide", default=True),
         st.Page("dashboard/pages/costs.py", title="Costs"),
         st.Page("dashboard/pages/measure.py", title="Measure"),
+        st.Page("dashboard/pages/evaluate.py", title="Evaluate"),
+        st.Page("dashboard/pages/playbook_page.py", title="Playbook", url_path="playbook"),
         st.Page("dashboard/pages/report.py", title="Report"),
         st.Page("dashboard/pages/sources.py", title="Sources"),
     ]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from dashboard import format as fmt
+from selector.gap_gate import GateResult, GateVerdict
 from selector.results import Choice, OptionResult, Recommendation
 
 ARM_COLOURS = {
@@ -72,6 +73,8 @@ LINE_COLOURS = {
 }
 """One colour per cost line, light and dark in turn so that neighbours differ in greyscale."""
 OTHER_COLOUR = "#6B7280"
+GATE_COLOURS = {GateVerdict.WITHIN: "#00875A", GateVerdict.OUTSIDE: "#D1442F", GateVerdict.UNDECIDED: "#A87900"}
+"""Shown good enough, shown not, not decided."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,6 +212,69 @@ def running_total_usd(option: OptionResult) -> list[float]:
     for month in option.months:
         paid.append(paid[-1] + month.total_usd)
     return paid
+
+
+def gap(result: GateResult) -> Chart:
+    """What a test on the user's own cases shows: the interval of the gap as a bar, the limit and equality as lines; points of score."""
+    low, middle, high, limit = (100.0 * share for share in (result.low, result.difference, result.high, result.limit))
+    colour = GATE_COLOURS[result.verdict]
+    figure = go.Figure()
+    figure.add_trace(go.Scatter(x=[low, high], y=[0.45, 0.45], mode="lines", line={"color": colour, "width": 12}, hoverinfo="skip"))
+    figure.add_trace(
+        go.Scatter(
+            x=[middle],
+            y=[0.45],
+            mode="markers",
+            marker={"size": 16, "color": colour},
+            hovertemplate=f"{signed_points(middle)} points on your cases",
+        )
+    )
+    figure.add_shape(type="line", x0=limit, x1=limit, y0=0.0, y1=0.9, line={"color": OTHER_COLOUR, "width": 3, "dash": "dash"})
+    figure.add_shape(type="line", x0=0.0, x1=0.0, y0=0.0, y1=0.9, line={"color": OTHER_COLOUR, "width": 1, "dash": "dot"})
+    for at, y, text, side in (
+        (limit, 0.86, f"limit {signed_points(limit)}", "right"),
+        (0.0, 0.86, "as good as today", "left"),
+        (low, 0.45, signed_points(low), "right"),
+        (high, 0.45, signed_points(high), "left"),
+    ):
+        shift = (-1 if side == "right" else 1) * (8 if y == 0.86 else 12)
+        figure.add_annotation(x=at, y=y, text=text, showarrow=False, xanchor=side, yanchor="middle", xshift=shift)
+    left, right = _room_for_labels(low, high, limit)
+    ticks = _signed_ticks(left, right)
+    figure.update_layout(
+        height=190,
+        margin={"l": 12, "r": 12, "t": 8, "b": 52},
+        showlegend=False,
+        xaxis={
+            "tickvals": ticks,
+            "ticktext": [signed_points(tick) for tick in ticks],
+            "range": [left, right],
+            "title": {"text": "points against today's model"},
+            "zeroline": False,
+        },
+        yaxis={"tickvals": [], "ticktext": [], "range": [0.0, 1.0], "showgrid": False, "zeroline": False},
+    )
+    alt = (
+        f"Bar of the gap to today's model on {result.n:,} cases: {signed_points(middle)} points, between {signed_points(low)} and "
+        f"{signed_points(high)} with {result.confidence * 100:.3g} % confidence; the limit is {signed_points(limit)}. {gap_words(result)}."
+    )
+    return Chart(key="gap", title=gap_words(result), alt=alt, figure=figure)
+
+
+def gap_words(result: GateResult) -> str:
+    """Where the interval lies against the limit, in words: what the colour alone must not say."""
+    if result.verdict is GateVerdict.WITHIN:
+        return "Shown good enough: the whole bar lies above the limit"
+    if result.verdict is GateVerdict.OUTSIDE:
+        return "Shown not good enough: the whole bar lies below the limit"
+    if result.low > result.limit:
+        return "Not decided, although the bar lies above the limit: the notes say why"
+    return "Not decided: the bar crosses the limit"
+
+
+def signed_points(points: float) -> str:
+    """'+1.2', '-4.3', '0': a difference in points."""
+    return "0" if abs(points) < 0.05 else f"{points:+.1f}".removesuffix(".0")
 
 
 # ---- titles: the finding ----
@@ -351,6 +417,21 @@ def _month_axis(figure: go.Figure, horizon: int, *, first: int) -> None:
     figure.update_layout(
         xaxis={"tickvals": ticks, "ticktext": [str(tick) for tick in ticks], "range": span, "title": {"text": "month"}, "zeroline": False}
     )
+
+
+def _room_for_labels(low: float, high: float, limit: float) -> tuple[float, float]:
+    """A range that holds bar and lines, with 30 % of it left of the limit and 36 % right of equality, where their labels stand."""
+    pad = 0.18 * (max(high, 0.0) - min(low, limit))
+    before, after = limit - min(low, limit) + pad, max(high, 0.0) + pad
+    for _ in range(20):
+        before = max(before, 0.30 / 0.70 * (after - limit))
+        after = max(after, 0.36 / 0.64 * (before - limit))
+    return limit - before, after
+
+
+def _signed_ticks(left: float, right: float) -> list[float]:
+    step = nice_ticks(right - left, 5)[1]
+    return [step * index for index in range(math.ceil(left / step), math.floor(right / step) + 1)]
 
 
 def nice_ticks(top: float, wanted: int = 6) -> list[float]:
