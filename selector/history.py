@@ -289,7 +289,7 @@ def _unknown(opened: Session, reference: str) -> str:
     names = sorted(set(opened.exec(select(ScenarioRow.name)).all()))
     if not names:
         return f"no saved scenario is '{reference}': none has been saved here yet"
-    hint = nearest(reference.rpartition("@")[0] or reference, names).replace("known key", "saved name")
+    hint = nearest(reference.rpartition("@")[0] or reference, names)
     return f"no saved scenario has the name or id '{reference}'{hint}"
 
 

@@ -15,6 +15,7 @@ from sqlmodel import Field, SQLModel, col, select
 
 from facts.errors import InputError
 from facts.settings import Settings
+from pricing.prices import Rent, ServerRow
 from pricing.store import accepted_prices
 from probes.store import list_measurements
 from selector.catalog import Catalog, load_catalog
@@ -22,6 +23,7 @@ from selector.gap_gate import ALPHA, GateResult
 from selector.looks import GateLook, Stage, latest_gates, sketch
 from selector.playbook import Entry
 from selector.public import to_json
+from selector.reconcile import Actual
 from selector.results import METHOD_VERSION, Recommendation
 from selector.scenarios import Scenario, scenario_from_toml, scenario_to_toml
 from workloads.store import session, utc_text
@@ -236,7 +238,14 @@ def get_scenario(settings: Settings, scenario_id: str) -> SavedScenario:
 
 
 def stored_catalog(
-    settings: Settings, as_of: date, scenario: Scenario, *, accept_doubtful: bool = False, host: str | None = None
+    settings: Settings,
+    as_of: date,
+    scenario: Scenario,
+    *,
+    accept_doubtful: bool = False,
+    host: str | None = None,
+    own_rents: tuple[Rent, ...] = (),
+    own_servers: tuple[ServerRow, ...] = (),
 ) -> Catalog:
     """The catalogue of a day with what is kept: live prices accepted until then, measurements, and the scenario's own tests."""
     return load_catalog(
@@ -247,6 +256,8 @@ def stored_catalog(
         host=host,
         snapshot=accepted_prices(settings, as_of),
         gates=stored_gates(settings, scenario.workload.name, as_of),
+        own_rents=own_rents,
+        own_servers=own_servers,
     )
 
 
@@ -277,6 +288,51 @@ def list_decisions(settings: Settings, limit: int = 100) -> tuple[SavedDecision,
     with session(settings, read_only=True) as opened:
         rows = opened.exec(select(DecisionRow).order_by(col(DecisionRow.created).desc()).limit(limit)).all()
         return tuple(_decision(row) for row in rows)
+
+
+def get_decision(settings: Settings, decision_id: str) -> SavedDecision:
+    """One kept decision by its id, or by the beginning of it."""
+    query = select(DecisionRow).where(col(DecisionRow.id).startswith(decision_id, autoescape=True)).limit(2)
+    with session(settings, read_only=True) as opened:
+        rows = opened.exec(query).all() if decision_id else []
+        if len(rows) != 1:
+            what = "more than one kept decision's id begins" if rows else "no kept decision's id begins"
+            raise InputError(f"{what} with '{decision_id}'")
+        return _decision(rows[0])
+
+
+def save_actuals(
+    settings: Settings, decision_id: str, actuals: Sequence[Actual], *, created: datetime, replace_changed: bool = False
+) -> tuple[Actual, ...]:
+    """Keep bills beside a decision and give all that are kept for it; the same bills again change nothing.
+
+    A line of a month that was kept with another amount is an InputError and nothing is kept, unless `replace_changed`.
+    """
+    with session(settings) as opened:
+        if opened.get(DecisionRow, decision_id) is None:
+            raise InputError(f"no kept decision has the id '{decision_id}'")
+        for actual in actuals:
+            row_id = f"{decision_id}-{actual.month}-{actual.line}"
+            row = opened.get(ActualRow, row_id)
+            if row is not None and (row.usd, row.tokens) == (actual.usd, actual.tokens):
+                continue
+            if row is not None and not replace_changed:
+                raise InputError(
+                    f"'{actual.line}' of month {actual.month} was kept as {row.usd:,.2f} USD on {row.created} and is {actual.usd:,.2f} "
+                    "now: nothing was kept; say that changed bills replace the old ones, or mend the file"
+                )
+            row = row or ActualRow(id=row_id, decision_id=decision_id, month=actual.month, line=actual.line, usd=0.0, created="")
+            row.usd, row.tokens, row.created = actual.usd, actual.tokens, utc_text(created)
+            opened.add(row)
+    return list_actuals(settings, decision_id)
+
+
+def list_actuals(settings: Settings, decision_id: str) -> tuple[Actual, ...]:
+    """Every bill kept beside a decision, by month and line."""
+    with session(settings, read_only=True) as opened:
+        query = select(ActualRow).where(ActualRow.decision_id == decision_id)
+        rows = opened.exec(query.order_by(col(ActualRow.month), col(ActualRow.line))).all()
+        return tuple(Actual(month=row.month, line=row.line, usd=row.usd, tokens=row.tokens) for row in rows)
 
 
 def save_gates(

@@ -64,7 +64,7 @@ def test_an_unknown_name_says_which_is_near(kept):
     with pytest.raises(InputError, match="none has been saved"):
         find_scenario(kept, "Mail")
     save_scenario(kept, mail(), created=NOON)
-    with pytest.raises(InputError, match="nearest saved name: 'Mail'"):
+    with pytest.raises(InputError, match="nearest known: 'Mail'"):
         find_scenario(kept, "Mial@1")
     with pytest.raises(InputError, match="Mail@2"):
         find_scenario(kept, "Mail@2")
