@@ -43,6 +43,14 @@ class Freshness(StrEnum):
     STALE = "stale"
 
 
+class RentalTerm(StrEnum):
+    """How GPUs are rented; the values are the catalogue's own terms."""
+
+    ON_DEMAND = "on_demand"
+    SPOT = "spot"
+    RESERVED = "reserved_from"
+
+
 class PriceOverrides(Fact):
     """The user's own prices, over every catalogue; the API prices are those of the baseline model only."""
 
@@ -56,6 +64,8 @@ class PriceOverrides(Fact):
     """Price of the baseline's cached input tokens, USD per million."""
     gpu_usd_per_hour: float | None = Field(default=None, gt=0, le=1e5)
     """Rent of one GPU, USD per hour, whichever GPU an option rents."""
+    rental_term: RentalTerm = RentalTerm.ON_DEMAND
+    """How GPUs are rented: by the hour, spot (cheaper, may be taken away any time), or reserved (a 'from' price with a commitment)."""
     api_discount_share: float | None = Field(default=None, gt=0, lt=1)
     """Your discount on the baseline's list prices, 0.1 is 10 % off: input, cached, output and batch alike."""
 

@@ -15,6 +15,7 @@ from rich.table import Table
 from facts.commandline import run
 from facts.errors import InputError
 from facts.settings import settings
+from pricing.own_files import read_rents, read_servers
 from selector.audit import AuditVerdict, audit_claims, audit_json
 from selector.case_scores import CaseScores, read_scores
 from selector.catalog import load_catalog
@@ -53,6 +54,8 @@ def decide(
     as_of: Annotated[str, typer.Option(help="use the prices of this day, YYYY-MM-DD (default: today)")] = "",
     tree: Annotated[str, typer.Option(help="decision tree to walk: corrected, seed-2026, or your own TOML file")] = "corrected",
     accept_doubtful: Annotated[bool, typer.Option(help="use this machine's probe even where it doubts itself")] = False,
+    rents: Annotated[Path | None, typer.Option(help="CSV of your own GPU rents, over the bundled ones")] = None,
+    servers: Annotated[Path | None, typer.Option(help="CSV of your own server prices, over the bundled ones")] = None,
     save: Annotated[bool, typer.Option("--save/--no-save", help="keep the scenario and the decision in the database")] = True,
 ) -> None:
     """Decide for one workload: the sentence, the path through the tree, and every option with its bill."""
@@ -61,9 +64,19 @@ def decide(
     day = _day(as_of, now)
     if save:
         save_scenario(settings(), scenario, created=now)
-        catalog = stored_catalog(settings(), day, scenario, accept_doubtful=accept_doubtful, host=platform.node())
+    own_rents, own_servers = read_rents(rents) if rents else (), read_servers(servers) if servers else ()
+    if save:
+        catalog = stored_catalog(
+            settings(),
+            day,
+            scenario,
+            accept_doubtful=accept_doubtful,
+            host=platform.node(),
+            own_rents=own_rents,
+            own_servers=own_servers,
+        )
     else:
-        catalog = load_catalog(day, scenario.prices)
+        catalog = load_catalog(day, scenario.prices, own_rents=own_rents, own_servers=own_servers)
     recommendation = recommend(scenario, catalog, _tree(tree))
     if save:
         save_decision(settings(), recommendation, created=now)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
-from pricing.prices import PriceBook, PriceOverrides, PriceSnapshot
+from pricing.prices import PriceBook, PriceOverrides, PriceSnapshot, Rent, ServerRow
 from probes.measurement import Measurement
 from selector.gap_gate import GateResult
 
@@ -37,15 +37,18 @@ def load_catalog(
     host: str | None = None,
     snapshot: PriceSnapshot | None = None,
     gates: tuple[GateResult, ...] = (),
+    own_rents: tuple[Rent, ...] = (),
+    own_servers: tuple[ServerRow, ...] = (),
 ) -> Catalog:
     """The catalogue of a day; no network, no clock. With `host`, only that machine's own measurements are kept.
 
-    `snapshot` is an accepted live price list; it stands over the bundled one and below the user's own prices.
+    `snapshot` is an accepted live price list; it stands over the bundled one and below the user's own prices. `own_rents` and
+    `own_servers` come from the user's own files and stand over the bundled rows of the same offer or device.
     """
     kept = tuple(found for found in measurements if host is None or found.environment.host == host)
     return Catalog(
         as_of=as_of,
-        prices=PriceBook.load(as_of, overrides, snapshot=snapshot),
+        prices=PriceBook.load(as_of, overrides, snapshot=snapshot, own_rents=own_rents, own_servers=own_servers),
         measurements=kept,
         accept_doubtful=accept_doubtful,
         gates=gates,

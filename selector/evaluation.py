@@ -20,7 +20,7 @@ from facts.units import SECONDS_PER_DAY, TOKENS_PER_MTOK
 from pricing.assumptions import Assumptions
 from pricing.costs import Amount, CostLine, MonthlyCosts, upfront_line
 from pricing.finetune import FinetuneCosts, finetune_costs, managed_tuning, training_gpu_hours
-from pricing.prices import ApiPrice, RentalPrice, ServerPrice, is_provider
+from pricing.prices import ApiPrice, RentalPrice, RentalTerm, ServerPrice, is_provider
 from pricing.tco import NOTHING_BESIDE, GoLive, RunningCosts, api_costs, cascade_costs, local_costs, owned_costs, rented_costs, serving_kwh
 from selector.catalog import Catalog
 from selector.gates import Candidate, refusal, screen
@@ -36,6 +36,11 @@ from workloads.requirements import Requirements
 
 Z80 = 1.2815515655446004
 """Half an 80 % interval in standard errors."""
+RENTED_HOW = {RentalTerm.ON_DEMAND: "on-demand", RentalTerm.SPOT: "spot", RentalTerm.RESERVED: "reserved"}
+TERM_NOTES = {
+    RentalTerm.SPOT: ("a spot server may be taken away at any time: keep spares, and do not promise a service level",),
+    RentalTerm.RESERVED: ("a reserved rent is a 'from' price with a commitment; what is owed beyond the horizon is not counted",),
+}
 ENCODER_ANSWER_TOKENS = 1.0
 """A classifier answers with one label, whatever a generative model would write."""
 
@@ -625,20 +630,21 @@ def _server_supply(option: Option, asked: Asked, device_id: str, gpus: int) -> S
         training_usd_per_mtok=_managed_usd_per_mtok(option, asked) if option.tuned and hours is None else 0.0,
         training_gpu_hours_per_mtok=hours,
         tokens_per_example=asked.scenario.workload.input_tokens + answer,
+        notes=TERM_NOTES.get(asked.scenario.prices.rental_term, ()) if rental is not None else (),
     )
 
 
 def _rental(asked: Asked, device_id: str, gpus: int) -> tuple[RentalPrice, float, float]:
     """The rent of a device, and the cheapest and dearest of the same offers over it; the user's own rent has no range."""
     book = asked.catalog.prices
-    providers = _cleared(asked)
-    rental = book.rental(device_id, providers=providers, gpus_per_replica=gpus)
+    providers, term = _cleared(asked), asked.scenario.prices.rental_term
+    rental = book.rental(device_id, providers=providers, gpus_per_replica=gpus, term=term)
     if rental is None:
         providers = None
-        rental = book.rental(device_id, gpus_per_replica=gpus)
+        rental = book.rental(device_id, gpus_per_replica=gpus, term=term)
     if rental is None:
-        raise InputError(f"no on-demand rent of {device_id} is known on {asked.catalog.as_of}")
-    offers = book.rental_offers(device_id, providers=providers, gpus_per_replica=gpus)
+        raise InputError(f"no {RENTED_HOW[term]} rent of {device_id} is known on {asked.catalog.as_of}")
+    offers = book.rental_offers(device_id, providers=providers, gpus_per_replica=gpus, term=term)
     if rental.hidden or not offers:
         return rental, 1.0, 1.0
     return rental, offers[0].usd_per_gpu_hour / rental.usd_per_gpu_hour, offers[-1].usd_per_gpu_hour / rental.usd_per_gpu_hour

@@ -588,3 +588,22 @@ def test_an_edge_device_that_nobody_knows_is_named_with_the_nearest():
 def test_a_device_without_its_number_is_refused():
     with pytest.raises(InputError, match="belong together"):
         decide(edge_device="Apple M3")
+
+
+def test_the_term_of_the_rent_is_the_users_choice_and_says_what_it_risks():
+    by_hour, spot = decide(), decide(prices={"rental_term": "spot"})
+    (dear,), (cheap,) = (by_arm(d, Arm.SELF_HOSTED_70B, Placement.RENTED) for d in (by_hour, spot))
+    assert lines_of(cheap, 5)["rental"] < lines_of(dear, 5)["rental"]
+    assert any("taken away" in note for note in cheap.notes)
+    assert not any("taken away" in note for note in dear.notes)
+
+
+def test_ones_own_rents_and_servers_stand_over_the_bundled_ones(tmp_path):
+    rents, file = tmp_path / "rents.csv", tmp_path / "w.toml"
+    rents.write_text("provider,device_id,gpus,usd_per_hour,term,as_of\nOurCloud,nvidia-l4,1,0.10,on_demand,2026-11-01\n")
+    file.write_text(WORKLOAD)
+    arguments = ("decide", str(file), "--json", "--no-save", "--as-of", DAY.isoformat(), "--rents", str(rents))
+    done = run_selector(*arguments, data_dir=tmp_path / "data")
+    assert done.returncode == 0, done.stderr
+    option = next(o for o in json.loads(done.stdout)["options"] if o["id"] == "fine-tuned-8b-rented")
+    assert option["months"][5]["lines"]["rental"] <= 2 * 0.44 * 730
