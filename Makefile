@@ -32,8 +32,9 @@ check: .venv/made-dev ## what a reviewer runs: format, lint, types, import contr
 bench: .venv/made-dev ## time what a user waits for (tests/bench)
 	@$(python) -m tests.bench
 
-soak: .venv/made-dev ## use the dashboard for SOAK_MINUTES=10 and watch its memory and its errors
+soak: .venv/made-dev ## what takes long: the dashboard in use for SOAK_MINUTES=10, then every simulation and kill test of tests/soak
 	@$(python) -m tests.soak --minutes $(SOAK_MINUTES)
+	@for module in tests/soak/[a-z]*.py; do $(python) -m tests.soak.$$(basename $$module .py) || exit 1; done
 
 bundle: .venv/made ## write dist/rightsize-probe.pyz, which measures a server that has only Python 3.11 to 3.13 (downloads wheels)
 	@$(python) -m probes bundle
