@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from json import dumps as json_dumps
 from pathlib import Path
@@ -10,32 +11,62 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from facts.commandline import run
 from facts.errors import InputError
 from facts.settings import settings
 from pricing.own_files import read_rents, read_servers
+from pricing.prices import PriceOverrides
 from selector.audit import AuditVerdict, audit_claims, audit_json
 from selector.case_scores import CaseScores, read_scores
-from selector.catalog import load_catalog
+from selector.catalog import Catalog, load_catalog
 from selector.claims import read_claims, shipped_claims
+from selector.comparison import compare
 from selector.doubt_text import doubt_lines
 from selector.evidence import units
 from selector.evidence_report import report as evidence_report
 from selector.evidence_report import unseen_report
 from selector.gap_gate import ALPHA, MARGIN_SHARE, POWER, GateResult, Margin, gate_by_holm, gate_json, gate_sealed, plan_test
 from selector.gap_gate import gate as run_gate
+from selector.history import (
+    approval_status,
+    approve,
+    archive_scenario,
+    duplicate_scenario,
+    end_share,
+    find_scenario,
+    restore_scenario,
+    scenario_versions,
+    share_scenario,
+    shared_scenario,
+)
 from selector.looks import Stage, sketch
 from selector.playbook import Playbook, State, next_alpha, next_test, playbook_json, playbook_of
-from selector.public import dumps, to_json
+from selector.portfolio import decide_all, read_portfolio
+from selector.public import dumps, result_json, to_json
 from selector.recommendation import conclude, consider, recommend
+from selector.reconcile import read_actuals, read_decision, reconcile
 from selector.results import Recommendation
-from selector.scenarios import read_scenario
+from selector.scenarios import Scenario, read_scenario, scenario_to_toml
 from selector.sensitivity import DRAWS, SEED, doubt
 from selector.sensitivity import to_json as doubt_json
 from selector.sentences import months, percent, usd
-from selector.store import list_entries, list_gates, save_decision, save_entry, save_gates, save_scenario, stored_catalog
+from selector.store import (
+    get_decision,
+    list_entries,
+    list_gates,
+    list_scenarios,
+    save_actuals,
+    save_decision,
+    save_entry,
+    save_gates,
+    save_scenario,
+    stored_catalog,
+    stored_gates,
+)
+from selector.transfer import export_file, import_file
 from selector.tree import Tree, load_tree, read_tree
 from selector.validation import score_unseen
 
@@ -330,6 +361,193 @@ def evidence(
         except OSError as error:
             raise InputError(f"{out} cannot be written: {error.strerror}") from None
         print(f"{len(units())} published units: {out}")
+
+
+# ---- what is kept ----
+
+kept = typer.Typer(no_args_is_help=True, help="Saved scenarios: list, compare, duplicate, archive, approve, share, export, import.")
+app.add_typer(kept, name="scenarios")
+Who = Annotated[str, typer.Option(help="your name, kept with what you do")]
+Note = Annotated[str, typer.Option(help="why, in your words")]
+Reference = Annotated[str, typer.Argument(help="a saved scenario: its name, NAME@VERSION, or the id of a version")]
+
+
+@kept.command("list")
+def list_saved(
+    archived: Annotated[bool, typer.Option("--archived", help="those in the archive")] = False,
+    name: Annotated[str, typer.Option(help="every version of this scenario")] = "",
+) -> None:
+    """Show the saved scenarios: version, when, who, price book, and whether they are approved."""
+    found = scenario_versions(settings(), name) if name else list_scenarios(settings(), archived=archived)
+    table = _table("id", "name", "version", "saved", "by", "prices", "approval")
+    for saved in found:
+        approval = approval_status(settings(), saved.scenario).sentence
+        prices = f"{saved.prices}, {saved.as_of}" if saved.prices else "-"
+        table.add_row(
+            saved.id, escape(saved.name), str(saved.version), saved.created[:16], escape(saved.who) or "-", prices, escape(approval)
+        )
+    Console(highlight=False).print(table if found else "nothing is saved here" + (" in the archive" if archived else ""))
+
+
+@kept.command("diff")
+def diff_saved(
+    before: Reference,
+    after: Reference,
+    as_of: Annotated[str, typer.Option(help="decide both with the prices of this day, YYYY-MM-DD (default: today)")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="print the comparison as JSON")] = False,
+) -> None:
+    """Show exactly the inputs in which two saved scenarios differ, and what becomes of the verdict."""
+    day = _day(as_of, datetime.now(tz=UTC))
+    old, new = (find_scenario(settings(), reference).scenario for reference in (before, after))
+    found = compare(*(recommend(one, stored_catalog(settings(), day, one, host=platform.node())) for one in (old, new)))
+    if as_json:
+        print(dumps(result_json(found)))
+        return
+    for change in found.changes:
+        print(f"{change.table}.{change.key}: {_stated(change.before)} -> {_stated(change.after)}")
+    print(found.sentence)
+
+
+@kept.command()
+def duplicate(source: Reference, name: Annotated[str, typer.Argument(help="the new name")], who: Who = "") -> None:
+    """Keep the inputs of a saved scenario under another name."""
+    copy = duplicate_scenario(settings(), source, name, created=datetime.now(tz=UTC), who=who)
+    print(f"{copy.name}, version {copy.version}: {copy.id}")
+
+
+@kept.command()
+def archive(name: Annotated[str, typer.Argument(help="the scenario's name")], who: Who = "", note: Note = "") -> None:
+    """Take a scenario off the list; nothing of it is deleted."""
+    archive_scenario(settings(), name, created=datetime.now(tz=UTC), who=who, note=note)
+
+
+@kept.command()
+def restore(name: Annotated[str, typer.Argument(help="the scenario's name")], who: Who = "", note: Note = "") -> None:
+    """Put an archived scenario back on the list."""
+    restore_scenario(settings(), name, created=datetime.now(tz=UTC), who=who, note=note)
+
+
+@kept.command("approve")
+def approve_saved(
+    source: Reference,
+    who: Annotated[str, typer.Option(help="who approves")],
+    note: Note = "",
+    as_of: Annotated[str, typer.Option(help="decide with the prices of this day, YYYY-MM-DD (default: today)")] = "",
+) -> None:
+    """Decide on a saved scenario and note that you approve the verdict; a later change of its inputs shows."""
+    now = datetime.now(tz=UTC)
+    saved = find_scenario(settings(), source)
+    catalog = stored_catalog(settings(), _day(as_of, now), saved.scenario, host=platform.node())
+    decision = recommend(saved.scenario, catalog)
+    save_decision(settings(), decision, created=now)
+    approval = approve(settings(), saved, decision, catalog, created=now, who=who, note=note)
+    print(f"{approval.sentence}\napproved by {approval.who}: {saved.name}, version {saved.version}, inputs {approval.inputs_sha256[:12]}")
+
+
+@kept.command("share")
+def share_saved(source: Reference, who: Who = "") -> None:
+    """Make a link by which this version can be read and not changed."""
+    print(share_scenario(settings(), find_scenario(settings(), source), created=datetime.now(tz=UTC), who=who).id)
+
+
+@kept.command()
+def show(link: Annotated[str, typer.Argument(help="the id of a link")]) -> None:
+    """Print the scenario that a link shows, as TOML."""
+    print(scenario_to_toml(shared_scenario(settings(), link).scenario), end="")
+
+
+@kept.command("end-share")
+def end_saved_share(link: Annotated[str, typer.Argument(help="the id of a link")]) -> None:
+    """Withdraw a link."""
+    end_share(settings(), link, ended=datetime.now(tz=UTC))
+
+
+@kept.command("export")
+def export_all(out: Annotated[Path, typer.Argument(help="the file to write")]) -> None:
+    """Write everything that is kept to one file: scenarios, decisions, approvals, measurements, prices, bills."""
+    print(f"wrote {export_file(settings(), out, created=datetime.now(tz=UTC)):,} bytes to {out}")
+
+
+@kept.command("import")
+def import_all(source: Annotated[Path, typer.Argument(help="a file that export wrote")]) -> None:
+    """Add what a file holds and this database does not; all of it or nothing."""
+    found = import_file(settings(), source)
+    print(f"{found.added_rows:,} rows are new, {found.known:,} were here already")
+
+
+@app.command()
+def portfolio(
+    workloads: Annotated[Path | None, typer.Argument(help="CSV with a workload a row (default: every saved scenario)")] = None,
+    as_of: Annotated[str, typer.Option(help="use the prices of this day, YYYY-MM-DD (default: today)")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="print the portfolio as JSON")] = False,
+) -> None:
+    """Decide on many workloads at once: a verdict each, the total, and what shared servers would save."""
+    day = _day(as_of, datetime.now(tz=UTC))
+    scenarios = read_portfolio(workloads) if workloads else tuple(saved.scenario for saved in list_scenarios(settings()))
+    catalogs: dict[PriceOverrides, Catalog] = {}
+
+    def catalog_of(scenario: Scenario) -> Catalog:
+        if scenario.prices not in catalogs:
+            catalogs[scenario.prices] = stored_catalog(settings(), day, scenario, host=platform.node())
+        gates = stored_gates(settings(), scenario.workload.name, day) if workloads is None else ()
+        return replace(catalogs[scenario.prices], gates=gates)
+
+    found = decide_all(scenarios, catalog_of)
+    if as_json:
+        print(dumps(result_json(found)))
+        return
+    console = Console(highlight=False, markup=False)
+    console.print(found.sentence, style="bold")
+    table = _table("workload", "verdict", "today", f"{found.horizon_months}-month total", "saving", "good enough", "pool")
+    for row in found.rows:
+        chance = "-" if row.probability is None else percent(row.probability)
+        action = row.error or f"{row.action}: {row.title}" if row.action else row.error
+        table.add_row(
+            escape(row.name), escape(action), _usd(row.baseline_usd), _usd(row.total_usd), _usd(row.saving_usd), chance, row.pool_id
+        )
+    console.print(table)
+    for pool in found.pools:
+        console.print(f"{pool.id}: {pool.sentence}", soft_wrap=True)
+
+
+@app.command("reconcile")
+def reconcile_bills(
+    decision: Annotated[str, typer.Argument(help="id of a kept decision, or a JSON file that `decide --json` printed")],
+    bills: Annotated[Path, typer.Argument(help="CSV with month, line, usd and, if known, tokens")],
+    option: Annotated[str, typer.Option(help="id of the option in use (default: the recommended one)")] = "",
+    first_month: Annotated[str, typer.Option(help="the project's first month, YYYY-MM, where the bills name calendar months")] = "",
+    save: Annotated[bool, typer.Option("--save/--no-save", help="keep the bills beside a kept decision")] = True,
+    replace_changed: Annotated[bool, typer.Option("--replace", help="bills that were kept with another amount are replaced")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print the result as JSON")] = False,
+) -> None:
+    """Compare bills with the forecast: variance by line, the rest forecast again, and whether the verdict still holds."""
+    actuals = read_actuals(bills, first_month=first_month or None)
+    if decision.endswith(".json"):
+        document = read_decision(Path(decision))
+    else:
+        kept_decision = get_decision(settings(), decision)
+        document = kept_decision.document
+        if save:
+            now = datetime.now(tz=UTC)
+            actuals = save_actuals(settings(), kept_decision.id, actuals, created=now, replace_changed=replace_changed)
+    found = reconcile(document, actuals, option_id=option or None)
+    if as_json:
+        print(dumps(result_json(found)))
+        return
+    console = Console(highlight=False, markup=False)
+    console.print(found.sentence, style="bold")
+    table = _table("line", "forecast", "billed", "difference", "by volume", "by price")
+    for line in found.lines:
+        amounts = (line.forecast_usd, line.actual_usd, line.difference_usd, line.volume_usd, line.price_usd)
+        table.add_row(line.line, *(_usd(amount) for amount in amounts))
+    console.print(table)
+    for text in (*found.alerts, *found.notes):
+        console.print(text, soft_wrap=True)
+    console.print("The verdict holds." if found.verdict_holds else "The verdict no longer holds.", style="bold")
+
+
+def _stated(value: object) -> str:
+    return "not stated" if value is None else json_dumps(value, ensure_ascii=False)
 
 
 def _day(text: str, now: datetime) -> date:

@@ -23,7 +23,6 @@ from capacity.plan import replicas_needed
 from facts.errors import InputError
 from facts.records import nearest
 from pricing.costs import MonthlyCosts
-from pricing.prices import PriceOverrides
 from selector.catalog import Catalog
 from selector.evaluation import Evaluation, Numbers, Supply, costs_beside, numbers_of, server_costs
 from selector.quality import Kind
@@ -135,20 +134,17 @@ class Portfolio:
     sentence: str
 
 
-def decide_all(scenarios: Sequence[Scenario], catalog_of: Callable[[PriceOverrides], Catalog]) -> Portfolio:
+def decide_all(scenarios: Sequence[Scenario], catalog_of: Callable[[Scenario], Catalog]) -> Portfolio:
     """A verdict for each of many workloads, what they cost together, and the pools that would cost less.
 
-    catalog_of: the catalogue under a user's own prices; asked once for each set of them
+    catalog_of: the catalogue for a workload, asked once for each: give the same one where the prices are the same
     """
     horizon = _one_horizon(scenarios)
-    catalogs: dict[PriceOverrides, Catalog] = {}
     rows: list[PortfolioRow] = []
     candidates: dict[tuple[Any, ...], list[_Candidate]] = defaultdict(list)
     for place, scenario in enumerate(scenarios):
         try:
-            if scenario.prices not in catalogs:
-                catalogs[scenario.prices] = catalog_of(scenario.prices)
-            considered = consider(scenario, catalogs[scenario.prices])
+            considered = consider(scenario, catalog_of(scenario))
         except InputError as error:
             rows.append(PortfolioRow(name=scenario.workload.name, error=str(error)))
             continue

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -202,6 +203,19 @@ def actuals_from_csv(text: str, where: str = "the text", *, first_month: str | N
     if not found:
         raise InputError(f"{where} holds no bill: a header and a row per month and line are wanted")
     return tuple(found[key] for key in sorted(found))
+
+
+def read_decision(path: Path) -> dict[str, Any]:
+    """A decision's public JSON from a file; InputError where it is none."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise InputError(f"no such file: {path}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path} is no decision: {getattr(error, 'strerror', None) or error}") from None
+    if not isinstance(document, dict) or not {"recommendation", "options", "workload"} <= set(document):
+        raise InputError(f"{path} is no decision: give the JSON that 'decide --json' prints")
+    return document
 
 
 # ---- reading ----

@@ -22,7 +22,7 @@ QUICK = {"finetune_engineering_usd": 2_000, "labels_usd": 0, "evaluation_usd": 5
 
 
 def all_of(workloads):
-    return decide_all(workloads, lambda prices: load_catalog(DAY, prices))
+    return decide_all(workloads, lambda one: load_catalog(DAY, one.prices))
 
 
 def team(count=12, **document):
