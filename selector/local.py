@@ -66,7 +66,8 @@ def why_no_machine(catalog: Catalog) -> str:
     """Why `local_machine` found none, and the way out."""
     for measurement in catalog.measurements:
         if _usable(measurement):
-            doubt = "; ".join(measurement.verdict_doubts) or "it is not complete"
+            doubt, *more = measurement.verdict_doubts or ("it is not complete",)
+            doubt += f"; and {len(more)} more" if more else ""
             return (
                 f"the newest probe of this machine is doubtful ({doubt}): run it again on an idle machine, or accept it on the Measure page"
             )

@@ -17,25 +17,37 @@ def percent(share: float) -> str:
 
 def months(count: float | None, horizon: int) -> str:
     """A payback in words."""
-    return f"not within {horizon} months" if count is None else f"after {count:.1f} months"
+    if count is None:
+        return f"not within {span(horizon)}"
+    return "at once" if count == 0 else f"after {count:.1f} months"
+
+
+def span(horizon: int) -> str:
+    """A horizon in words: '1 month', '12 months'."""
+    return "1 month" if horizon == 1 else f"{horizon} months"
+
+
+def reason(refusal: str | None) -> str:
+    """A refusal without the name of its gate."""
+    return (refusal or "").partition(": ")[2] or refusal or ""
 
 
 def verdict(action: Action, option: OptionResult | None, baseline: OptionResult, horizon: int) -> str:
     """The recommendation in one plain sentence."""
     if action is Action.NONE_FEASIBLE or option is None:
-        reason = baseline.refused_because or "every option is refused"
-        return f"No option passes: {reason}; relax one of the limits or name a server that may be used."
+        why = reason(baseline.refused_because) or "every option is refused"
+        return f"No option passes: {why}; relax one of the limits or name a server that may be used."
     total = usd(option.total_usd or 0.0)
     if action is Action.STAY:
         return (
-            f"Stay on {option.title} at {total} over {horizon} months: once testing is paid for, no other option is expected to cost less."
+            f"Stay on {option.title} at {total} over {span(horizon)}: once testing is paid for, no other option is expected to cost less."
         )
-    cost = f"it would cost {total} over {horizon} months{_against_baseline(option, baseline, horizon)}"
+    cost = f"it would cost {total} over {span(horizon)}{_against_baseline(option, baseline, horizon)}"
     odds = f"with a {percent(option.quality.probability)} chance of being good enough"
     if action is Action.MOVE:
         return f"Move to {option.title}: {cost}."
     if not baseline.feasible:
-        return f"Test {option.title} first: {cost}, {odds}; {baseline.title} is no fallback ({baseline.refused_because})."
+        return f"Test {option.title} first: {cost}, {odds}; {baseline.title} is no fallback: {reason(baseline.refused_because)}."
     return f"Test {option.title} first; until it passes, stay on {baseline.title}: {cost}, {odds}."
 
 
@@ -63,7 +75,7 @@ def why_they_differ(choice: OptionResult | None, tree: OptionResult | None, chea
 
 def _against(other: OptionResult, choice: OptionResult) -> str:
     if not other.feasible:
-        return f"is refused ({other.refused_because})"
+        return f"is refused: {reason(other.refused_because)}"
     if other.expected_usd is None or choice.expected_usd is None:
         return "cannot be priced"
     chance = percent(other.quality.probability)
