@@ -19,7 +19,7 @@ from pricing.tco import amortised_view, co2e_kg
 from selector import sentences
 from selector.alarms import alarms_of
 from selector.catalog import Catalog
-from selector.evaluation import Asked, Bill, Evaluation, evaluate
+from selector.evaluation import Asked, Bill, Evaluation, evaluate, spent_if_it_fails_usd
 from selector.linear import linear_rows
 from selector.local import local_machine
 from selector.options import list_options
@@ -265,8 +265,8 @@ def _months(costs: MonthlyCosts) -> tuple[Month, ...]:
 
 
 def spent_usd(costs: MonthlyCosts) -> float:
-    """What is gone when an option fails its test: everything upfront but what the test comes before, servers and implementation."""
-    return float(sum(float(line.usd) for line in costs.upfront_lines if line.name not in ("servers", "implementation")))
+    """What is gone when an option fails its test, as a plain number."""
+    return float(spent_if_it_fails_usd(costs))
 
 
 def error_cost_usd(evaluation: Evaluation, asked: Asked) -> float:
