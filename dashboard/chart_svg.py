@@ -5,6 +5,7 @@ It draws what `charts` uses and nothing more: an unknown trace type, axis or sha
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 from xml.sax.saxutils import escape
@@ -82,6 +83,8 @@ def _scatter(trace: dict[str, Any], x: Scale, y: Scale) -> list[str]:
     points = [(x(float(a)), y(float(b))) for a, b in zip(trace["x"], trace["y"], strict=True) if a is not None and b is not None]
     opacity = _n(float(trace.get("opacity", 1.0)))
     parts = []
+    if trace.get("fill", "none") != "none":
+        return [_area(trace, points)]
     if "lines" in modes:
         line = trace.get("line", {})
         dash = DASHES.get(line.get("dash", "solid"))
@@ -98,6 +101,18 @@ def _scatter(trace: dict[str, Any], x: Scale, y: Scale) -> list[str]:
             for a, b in points
         ]
     return parts
+
+
+def _area(trace: dict[str, Any], points: list[tuple[float, float]]) -> str:
+    """A closed area without an edge, in the colour it has on the page."""
+    found = re.fullmatch(r"rgba\((\d+), (\d+), (\d+), ([0-9.]+)\)", str(trace.get("fillcolor")))
+    if trace["fill"] != "toself" or float(trace.get("line", {}).get("width", 2)) or found is None:
+        raise UnknownChartPart(
+            f"fill {trace['fill']!r} in {trace.get('fillcolor')!r} cannot be drawn: 'toself' in rgba without an edge can"
+        )
+    where = " ".join(f"{_n(a)},{_n(b)}" for a, b in points)
+    colour = "#" + "".join(f"{int(part):02X}" for part in found.groups()[:3])
+    return f'<polygon points="{where}" fill="{colour}" fill-opacity="{_n(float(found[4]))}"/>'
 
 
 def _vertical_bars(trace: dict[str, Any], layout: dict[str, Any], x: Scale, y: Scale, stacked: dict[float, float]) -> list[str]:
@@ -117,9 +132,11 @@ def _horizontal_bars(trace: dict[str, Any], layout: dict[str, Any], x: Scale, y:
     parts = []
     if trace.get("text"):
         raise UnknownChartPart("text on horizontal bars cannot be drawn: set it as annotations")
-    for index, (at, amount) in enumerate(zip(trace["y"], trace["x"], strict=True)):
-        end, middle = x(float(amount)), y(float(at))
-        parts.append(_bar(x(0), middle - thick / 2, end - x(0), thick, _colour_at(trace, index), _opacity_at(trace, index)))
+    bases = trace.get("base")
+    feet = [0.0] * len(trace["x"]) if bases is None else [float(base) for base in bases]
+    for index, (at, amount, foot) in enumerate(zip(trace["y"], trace["x"], feet, strict=True)):
+        left, right = sorted((x(foot), x(foot + float(amount))))
+        parts.append(_bar(left, y(float(at)) - thick / 2, right - left, thick, _colour_at(trace, index), _opacity_at(trace, index)))
     return parts
 
 
@@ -192,7 +209,8 @@ def _legend(traces: list[dict[str, Any]], x: Scale, top: float, right: float) ->
         wide = 16 + text_width(name, TEXT_PX) + 16
         if left + wide > right and left > x.start:
             left, line = x.start, line + 17
-        colour = _colour_at(trace, 0) if trace.get("type") == "bar" else trace.get("line", {}).get("color", INK)
+        drawn = trace.get("line", {}) if "lines" in str(trace.get("mode", "lines")) else trace.get("marker", {})
+        colour = _colour_at(trace, 0) if trace.get("type") == "bar" else drawn.get("color", INK)
         parts.append(f'<rect x="{_n(left)}" y="{_n(line - 9)}" width="10" height="10" fill="{colour}"/>')
         parts.append(_text(left + 15, line, name))
         left += wide

@@ -15,6 +15,7 @@ import plotly.graph_objects as go
 from dashboard import format as fmt
 from selector.gap_gate import GateResult, GateVerdict
 from selector.results import Choice, OptionResult, Recommendation
+from selector.sensitivity import OptionDoubt, Simulation
 
 ARM_COLOURS = {
     "api": "#5F6B7A",
@@ -93,22 +94,28 @@ class Chart:
     figure: go.Figure
 
 
-def cumulative_cost(recommendation: Recommendation) -> Chart | None:
-    """Running total of the fixed table's options and the recommended one, with the month in which it breaks even."""
+def cumulative_cost(recommendation: Recommendation, simulation: Simulation | None = None) -> Chart | None:
+    """Running total of the fixed table's options and the recommended one, with the month in which it breaks even.
+
+    With a simulation, the 10 % to 90 % points of each lie behind its line.
+    """
     options = compared_options(recommendation)
     if not options:
         return None
     horizon = len(options[0].months)
     running = [(option, running_total_usd(option)) for option in options]
-    top = max(max(totals) for _, totals in running)
+    bands = [(option, found) for option in options if simulation is not None and (found := simulation.option(option.id)) is not None]
+    top = max([*(max(totals) for _, totals in running), *(found.p90_usd for _, found in bands)])
     figure = go.Figure()
+    for option, found in bands:
+        figure.add_trace(_band(option, found))
     for option, totals in running:
         figure.add_trace(_running_line(option, totals, chosen=option.id == recommendation.choice.option_id))
     for option, totals, y in _apart([(option, totals) for option, totals in running], gap=top * 1.05 * 0.075):
         figure.add_annotation(
             x=horizon,
             y=y,
-            text=_short_name(option),
+            text=short_name(option),
             showarrow=False,
             xanchor="left",
             yanchor="middle",
@@ -118,11 +125,14 @@ def cumulative_cost(recommendation: Recommendation) -> Chart | None:
     mark = _break_even_point(recommendation)
     if mark is not None:
         _mark_break_even(figure, *mark, top)
-    _money_axis(figure, "yaxis", top * 1.05)
+    money_axis(figure, "yaxis", top * 1.05)
     _month_axis(figure, horizon, first=0)
     figure.update_layout(height=360, margin={"l": 64, "r": 104, "t": 16, "b": 48}, showlegend=False, hovermode="x unified")
     ends = "; ".join(f"{option.title} {fmt.usd(totals[-1])}" for option, totals in running)
     alt = f"Line chart of the running cost over {horizon} months, payments before the start included. At the end: {ends}."
+    if bands:
+        spread = "; ".join(f"{option.title} {fmt.usd(found.p10_usd)} to {fmt.usd(found.p90_usd)}" for option, found in bands)
+        alt += f" In 8 of 10 draws the end lies in the band: {spread}."
     return Chart(key="cumulative_cost", title=_cumulative_title(recommendation), alt=alt, figure=figure)
 
 
@@ -145,7 +155,7 @@ def monthly_lines(option: OptionResult) -> Chart | None:
             )
         )
     top = max(month.total_usd for month in option.months)
-    _money_axis(figure, "yaxis", top * 1.05)
+    money_axis(figure, "yaxis", top * 1.05)
     _month_axis(figure, len(option.months), first=1)
     figure.update_layout(
         height=360,
@@ -175,7 +185,10 @@ def totals(recommendation: Recommendation) -> Chart | None:
             y=list(range(len(options))),
             x=amounts,
             orientation="h",
-            marker={"color": [_colour(option) for option in options], "opacity": [1.0 if option.feasible else 0.45 for option in options]},
+            marker={
+                "color": [colour_of(option) for option in options],
+                "opacity": [1.0 if option.feasible else 0.45 for option in options],
+            },
             hovertext=[f"{option.title}: {fmt.usd(option.total_usd)}" for option in options],
             hoverinfo="text",
         )
@@ -185,7 +198,7 @@ def totals(recommendation: Recommendation) -> Chart | None:
         figure.add_annotation(
             x=0, y=row, text=_row_label(option, recommendation.choice), showarrow=False, xanchor="left", yanchor="bottom", yshift=7
         )
-    _money_axis(figure, "xaxis", max(amounts))
+    money_axis(figure, "xaxis", max(amounts))
     figure.update_layout(
         height=72 + 42 * len(options),
         bargap=0.66,
@@ -327,9 +340,31 @@ def _running_line(option: OptionResult, totals: list[float], *, chosen: bool) ->
         y=totals,
         mode="lines",
         name=option.title,
-        line={"color": _colour(option), "width": 3.5 if chosen else 2, "dash": ARM_DASHES.get(str(option.arm), "solid")},
+        line={"color": colour_of(option), "width": 3.5 if chosen else 2, "dash": ARM_DASHES.get(str(option.arm), "solid")},
         hovertemplate="$%{y:,.0f}",
     )
+
+
+def _band(option: OptionResult, found: OptionDoubt) -> go.Scatter:
+    """The area between the 10 % and the 90 % points, from the start to the end of each month."""
+    low, high = found.cumulative.p10_usd, found.cumulative.p90_usd
+    months = list(range(len(low)))
+    return go.Scatter(
+        x=[*months, *reversed(months)],
+        y=[*high, *reversed(low)],
+        mode="lines",
+        fill="toself",
+        fillcolor=faded(colour_of(option)),
+        line={"color": colour_of(option), "width": 0},
+        name=f"{option.title}, 8 of 10 draws",
+        hoverinfo="skip",
+    )
+
+
+def faded(colour: str) -> str:
+    """'#0072B2' as the same colour at 16 %, for areas behind lines."""
+    red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    return f"rgba({red}, {green}, {blue}, 0.16)"
 
 
 def _break_even_point(recommendation: Recommendation) -> tuple[float, float] | None:
@@ -383,12 +418,14 @@ def _row_label(option: OptionResult, choice: Choice) -> str:
     return f"{option.title}: {fmt.usd(option.total_usd)}" + (f" ({', '.join(marks)})" if marks else "")
 
 
-def _short_name(option: OptionResult) -> str:
+def short_name(option: OptionResult) -> str:
+    """An option in a word or two, for the end of its line."""
     name = ARM_SHORT_NAMES.get(str(option.arm), fmt.arm_name(str(option.arm)))
     return name if option.feasible else f"{name} (refused)"
 
 
-def _colour(option: OptionResult) -> str:
+def colour_of(option: OptionResult) -> str:
+    """The one colour of an option's arm."""
     return ARM_COLOURS.get(str(option.arm), OTHER_COLOUR)
 
 
@@ -396,7 +433,8 @@ def _amount(lines: Sequence[object], name: str) -> float:
     return sum(float(getattr(line, "usd", 0.0)) for line in lines if getattr(line, "name", "") == name)
 
 
-def _money_axis(figure: go.Figure, axis: str, top: float) -> None:
+def money_axis(figure: go.Figure, axis: str, top: float) -> None:
+    """Round amounts from 0 to `top` USD on 'xaxis' or 'yaxis'."""
     ticks = nice_ticks(top)
     figure.update_layout(
         {
