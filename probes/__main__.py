@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,8 +21,9 @@ from facts import commandline
 from facts.errors import InputError
 from facts.records import validated
 from facts.settings import settings
-from facts.units import BYTES_PER_GB
-from probes import bundle, endpoint, environment, llamacpp, send, timing
+from facts.units import BYTES_PER_GB, SECONDS_PER_DAY
+from pricing.prices import PriceBook
+from probes import bundle, endpoint, environment, ledger, llamacpp, send, timing
 from probes.build import build_state, installed_version
 from probes.load import LevelProgress
 from probes.lock import HostLock
@@ -62,6 +64,12 @@ def llamacpp_command(
     repack: Annotated[bool, typer.Option(help="Lay weights out anew for this processor at load.")] = True,
     mmap: Annotated[bool, typer.Option(help="Map the file instead of reading it.")] = True,
     gpu_layers: Annotated[int, typer.Option(min=-1, help="Layers on the accelerator, -1 for all.")] = -1,
+    sweep: Annotated[
+        list[str] | None, typer.Option(help="Measure this setting's other values too: kv_type, flash_attention, repack; more than once.")
+    ] = None,
+    proxy_layers: Annotated[
+        int | None, typer.Option(min=1, help="With --synthetic: so few layers at true width stand for the whole, scaled and extrapolated.")
+    ] = None,
     passive: Annotated[bool, typer.Option(help="Let idle threads sleep: slower alone, steadier beside other work.")] = False,
     keep: Annotated[bool, typer.Option("--keep/--delete", help="Keep a synthetic model for the next probe.")] = True,
     save: Annotated[bool, typer.Option(help="Keep the measurement in the database.")] = True,
@@ -86,12 +94,20 @@ def llamacpp_command(
         mmap=mmap,
         gpu_layers=gpu_layers,
         passive_wait=passive,
+        sweep=tuple(sweep or ()),
     )
     if model_file is not None:
         llamacpp.check_gguf(model_file)
     shape = _model(synthetic) if synthetic else _shape_of(model_file)
     request = ProbeRequest(
-        settings=chosen, models_dir=settings().models_dir, file=model_file, model=shape, quantization=quant, keep=keep, wait=wait
+        settings=chosen,
+        models_dir=settings().models_dir,
+        file=model_file,
+        model=shape,
+        quantization=quant,
+        keep=keep,
+        wait=wait,
+        proxy_layers=proxy_layers,
     )
     if not llamacpp.installed():
         raise InputError(_not_installed())
@@ -280,6 +296,44 @@ def list_command(limit: Annotated[int, typer.Option(min=1, help="How many.")] = 
         print("no measurements yet: python -m probes llamacpp --synthetic qwen3-0.6b")
 
 
+@app.command("ledger")
+def ledger_command(
+    usd_per_hour: Annotated[float | None, typer.Option(min=0, help="What one measured machine costs an hour; default: its rent.")] = None,
+    tokens_per_day: Annotated[float | None, typer.Option(min=0, help="Offered load, prompt and output together.")] = None,
+    doubtful: Annotated[bool, typer.Option("--doubtful", help="Count measurements that doubt themselves too.")] = False,
+) -> None:
+    """Compare predictions with measurements over time and machines, and price the tokens of each measured machine."""
+    kept = list_measurements(settings())
+    written = ledger.ledger(kept)
+    lines = [replace(line, doubtful=False) for line in written.lines] if doubtful else list(written.lines)
+    table = _table("measured", "machine", "engine", "model", "metric", "predicted", "measured", "error", "basis", "doubtful")
+    for line in lines:
+        what, numbers = f"{line.model_id} {line.quantization}", (f"{line.predicted:.2f}", f"{line.measured:.2f} {line.unit}")
+        error, doubt = f"{line.error_share:+.0%}", "yes" if line.doubtful else ""
+        table.add_row(
+            f"{line.created:%Y-%m-%d %H:%M}", line.machine, line.engine, what, line.metric, *numbers, error, line.basis.value, doubt
+        )
+    out.print(table if lines else "no prediction can be compared with a measurement yet")
+    for found in ledger.errors(lines):
+        spread = f"typically {found.typical_share:.0%} off, at worst {found.worst_share:.0%}"
+        out.print(f"{found.quantity}, {found.engine}, {found.basis.value}: {spread} ({found.lines} figures, {found.machines} machines)")
+    for sentence in written.left_out:
+        out.print(f"left out: {sentence}")
+    prices = {one.id: price for one in kept if (price := usd_per_hour or _rent_usd_per_hour(one)) is not None}
+    for cost in ledger.machine_costs(kept, prices, tokens_per_day / SECONDS_PER_DAY if tokens_per_day else None):
+        what = f"{cost.machine}, {cost.engine}, {cost.model} {cost.quantization}, {cost.load}"
+        out.print(f"{what}: {cost.usd_per_mtok:.3f} USD per Mtok ({cost.servers} x {cost.usd_per_hour:.2f} USD/h)")
+
+
+def _rent_usd_per_hour(measurement: Measurement) -> float | None:
+    """The rent of the measured accelerators today, or None where there are none or none of them is rented out."""
+    gpus = measurement.environment.gpus
+    if not gpus or not gpus[0].catalog_id or not (measurement.gpu_offload or measurement.kind == "endpoint"):
+        return None
+    rent = PriceBook.load(datetime.now(UTC).date()).rental(gpus[0].catalog_id)
+    return None if rent is None else rent.usd_per_gpu_hour * len(gpus)
+
+
 @app.command("show")
 def show_command(which: Annotated[str, typer.Argument(metavar="FILE_OR_ID", help="A JSON file or the beginning of an id.")]) -> None:
     """Print a measurement with its doubts, from a file or from the database."""
@@ -355,6 +409,13 @@ def _print(measurement: Measurement) -> None:
     if measurement.client is not None:
         limit = measurement.client
         out.print(f"one process of this client reads {limit.events_per_s:,.0f} events/s in time (p99 {limit.delay_p99_ms:.1f} ms late)")
+    if (proxy := measurement.proxy) is not None:
+        out.print(f"{proxy.layers} of {proxy.layers_of_model} layers of {proxy.model_id} were measured; of the whole, extrapolated:")
+        for figure in measurement.derived:
+            if figure.name.endswith(".extrapolated"):
+                out.print(f"  {figure.name.removesuffix('.extrapolated')} {figure.value:.2f} tokens/s ({figure.formula})")
+    if (power := measurement.power) is not None:
+        out.print(f"accelerators: {power.mean_w:.0f} W in the mean, {power.tokens_per_j:.2f} output tokens per joule")
     out.print(measurement.supports)
     for doubt in measurement.doubts:
         out.print(f"doubt: {doubt}")

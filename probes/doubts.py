@@ -93,6 +93,9 @@ def _build(measurement: Measurement) -> Iterator[Doubt]:
     threads, usable = measurement.threads or 0, measurement.environment.usable_cores
     if threads > usable:
         yield Doubt(text=f"{threads} threads on {usable:g} usable processors: something else was running by construction", blocks=True)
+    if (proxy := measurement.proxy) is not None:
+        layers = f"{proxy.layers} of {proxy.layers_of_model} layers of {proxy.model_id}"
+        yield Doubt(text=f"extrapolated: {layers} were measured, its figures are scaled by bytes and operations")
     if measurement.model_file and measurement.model_file.synthetic and "moe" in measurement.model_name.lower():
         yield Doubt(text="random routers spread tokens over experts otherwise than trained ones: read batched figures as a range")
 

@@ -42,6 +42,12 @@ WARMUP_AGREE_SHARE = 0.05
 REPETITIONS_PLANNED = 8
 """Three to warm up, five to measure."""
 SHORTEST_PROMPT, SHORTEST_OUTPUT = 32, 8
+SWEPT: dict[str, tuple[str | bool, ...]] = {
+    "kv_type": ("f16", "q8_0", "q4_0"),
+    "flash_attention": ("on", "off"),
+    "repack": (True, False),
+}
+"""Values that a sweep goes through."""
 REMEDY = "make run builds it in the background, or: pip install 'rightsize[probe]'"
 
 
@@ -107,20 +113,59 @@ def measure(path: Path, settings: LlamaCppSettings, emit: Callable[[Event], None
     if settings.passive_wait:
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     emit(Stage(text="loading the model"))
+    others = variants(settings)
     with _Engine(path, settings) as engine:
         emit(engine.loaded)
         emit(Stage(text="trying a few tokens"))
-        plans = engine.fitted_plans()
-        estimate_s = sum(engine.expected_s(plan) for plan in plans) * REPETITIONS_PLANNED
-        emit(Estimate(seconds=min(estimate_s, settings.seconds), tests=tuple(plan.name for plan in plans)))
-        deadline = time.monotonic() + settings.seconds
-        for position, plan in enumerate(plans):
-            emit(Stage(text=f"measuring {plan.name}"))
-            left = deadline - time.monotonic()
-            share = left / (len(plans) - position)
-            settled = engine.run(plan, time.monotonic() + share, emit)
-            emit(TestDone(name=plan.name, settled=settled))
+        plans = engine.fitted_plans(len(others))
+        again = _simple(plans)
+        estimate_s = sum(engine.expected_s(plan) for plan in (*plans, *again * len(others))) * REPETITIONS_PLANNED
+        names = [plan.name for plan in plans] + [f"{plan.name}/{label}" for label, _ in others for plan in again]
+        emit(Estimate(seconds=min(estimate_s, settings.seconds), tests=tuple(names)))
+        ends = time.monotonic() + settings.seconds
+        _run_all(engine, plans, ends - settings.seconds * len(again) * len(others) / len(names), emit)
+    for number, (label, changed) in enumerate(others):
+        emit(Stage(text=f"loading the model with {label}"))
+        with _Engine(path, changed) as engine:
+            left = ends - time.monotonic()
+            _run_all(engine, again, time.monotonic() + left / (len(others) - number), emit, label)
     emit(Done())
+
+
+def variants(settings: LlamaCppSettings) -> tuple[tuple[str, LlamaCppSettings], ...]:
+    """The settings that a sweep measures beside the chosen ones, one change at a time, each with its name."""
+    found: list[tuple[str, LlamaCppSettings]] = []
+    for field in dict.fromkeys(settings.sweep):
+        values: tuple[str | bool, ...] = SWEPT[field]
+        for value in values:
+            if value == getattr(settings, field):
+                continue
+            changes: dict[str, str | bool] = {field: value}
+            if field == "kv_type" and value != "f16" and settings.flash_attention == "off":
+                changes["flash_attention"] = "on"  # a quantised cache needs it
+            found.append((",".join(f"{name}={_word(text)}" for name, text in changes.items()), settings.model_copy(update=changes)))
+    return tuple(found)
+
+
+def _word(value: str | bool) -> str:
+    return value if isinstance(value, str) else "on" if value else "off"
+
+
+def _simple(plans: tuple[Plan, ...]) -> tuple[Plan, ...]:
+    """The tests that variants repeat: one sequence, at the first depth."""
+    return tuple(plan for plan in plans if plan.slots == 1 and plan.depth == plans[0].depth)
+
+
+def _run_all(engine: _Engine, plans: tuple[Plan, ...], deadline: float, emit: Callable[[Event], None], variant: str = "") -> None:
+    for position, plan in enumerate(plans):
+        emit(Stage(text=f"measuring {plan.name}{f' with {variant}' if variant else ''}"))
+        share = (deadline - time.monotonic()) / (len(plans) - position)
+
+        def say(event: Event) -> None:
+            emit(event.model_copy(update={"variant": variant}) if isinstance(event, Repetition) else event)
+
+        settled = engine.run(plan, time.monotonic() + share, say)
+        emit(TestDone(name=plan.name, settled=settled, variant=variant))
 
 
 # ---- below: how ----
@@ -151,11 +196,14 @@ class _Engine:
         self._api.llama_model_free(self._model)
         self._api.llama_backend_free()
 
-    def fitted_plans(self) -> tuple[Plan, ...]:
-        """The tests of the settings, with lengths halved until warm-up and five repetitions fit its share of the budget."""
+    def fitted_plans(self, other_settings: int = 0) -> tuple[Plan, ...]:
+        """The tests of the settings, with lengths halved until warm-up and five repetitions fit its share of the budget.
+
+        Each of `other_settings` repeats the simple ones and takes its share too.
+        """
         wanted = tuple(_plans(self._settings))
         self._trial(wanted)
-        share_s = self._settings.seconds / max(1, len(wanted))
+        share_s = self._settings.seconds / max(1, len(wanted) + len(_simple(wanted)) * other_settings)
         return tuple(dict.fromkeys(self._fitted(plan, share_s / REPETITIONS_PLANNED) for plan in wanted))
 
     def expected_s(self, plan: Plan) -> float:

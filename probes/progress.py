@@ -88,6 +88,8 @@ class Repetition(Fact):
     """Processor time over wall time x threads."""
     involuntary_switches: int
     """Times the system took a core away."""
+    variant: str = ""
+    """Setting that differs from the chosen ones, as kv_type=q8_0."""
 
 
 class TestDone(Fact):
@@ -100,6 +102,8 @@ class TestDone(Fact):
     """Test."""
     settled: bool
     """Whether its interval came within the wanted share."""
+    variant: str = ""
+    """Setting that differs from the chosen ones."""
 
 
 class Failed(Fact):

@@ -24,11 +24,12 @@ from pydantic import ValidationError
 from capacity.models import ModelSpec, find_quantization
 from capacity.tensors import TensorPlan, tensor_plan
 from facts.errors import InputError
-from probes import environment, llamacpp, synthetic
+from probes import environment, llamacpp, proxy, synthetic
 from probes.child import ChildRequest
 from probes.doubts import with_doubts
 from probes.lock import HostLock, ProbeBusyError
-from probes.measurement import Contention, Environment, LlamaCppSettings, Measurement, ModelFile, Status, TestResult
+from probes.measurement import Contention, Environment, LlamaCppSettings, Measurement, ModelFile, Power, Status, TestResult
+from probes.power import PowerMeter
 from probes.progress import EVENT, MAX_LINE_BYTES, Done, Estimate, Event, Failed, Loaded, Repetition, Stage, TestDone, Written
 
 DEFAULT_QUANTIZATION = "Q4_K_M"
@@ -74,6 +75,7 @@ class ProbeRequest:
     quantization: of the random weights; of a user's file only where its header does not say it
     models_dir: folder of synthetic files
     keep: whether a synthetic file stays for the next probe
+    proxy_layers: layers of the model that stand for the whole, None for all of them; only with random weights
     wait: whether to wait for another probe on this machine instead of refusing
     time_limit_s: after which the child is ended; None means three times the budget plus a quarter of an hour
     watch_s: how long the machine is watched before, for contention
@@ -85,6 +87,7 @@ class ProbeRequest:
     model: ModelSpec | None = None
     quantization: str = ""
     keep: bool = True
+    proxy_layers: int | None = None
     wait: bool = False
     time_limit_s: float | None = None
     watch_s: float = WATCH_S
@@ -94,7 +97,13 @@ class ProbeRequest:
         """What is measured, in a few words."""
         if self.file is not None:
             return self.file.name
-        return f"{self.model.name if self.model else '?'} {self.quantization or DEFAULT_QUANTIZATION} (random weights)"
+        name = self.shape.name if self.shape else "?"
+        return f"{name} {self.quantization or DEFAULT_QUANTIZATION} (random weights)"
+
+    @property
+    def shape(self) -> ModelSpec | None:
+        """What is written with random weights: the model, or a few layers of it."""
+        return self.model if self.model is None or self.proxy_layers is None else proxy.proxy_shape(self.model, self.proxy_layers)
 
     @property
     def limit_s(self) -> float:
@@ -118,6 +127,7 @@ class ProbeJob:
         self._state, self._message = State.WAITING, "waiting to start"
         self._result: Measurement | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        self._power: Power | None = None
         self._thread = threading.Thread(target=self._run, name="probe", daemon=True)
 
     @classmethod
@@ -220,10 +230,15 @@ class ProbeJob:
             self._end(State.CANCELLED, "cancelled before it measured")
             return
         file = self._file()
+        meter = PowerMeter()
         try:
-            code, timed_out = self._child(file)
+            with meter:
+                code, timed_out = self._child(file)
         finally:
             self._clean(file)
+        with self._guard:
+            written = sum(event.n_gen * event.slots for event in self._record.events if isinstance(event, Repetition))
+        self._power = meter.reading(float(written))
         status, state, message = self._verdict(code, timed_out)
         with self._guard:
             tests = self._record.tests()
@@ -240,7 +255,7 @@ class ProbeJob:
 
     def _child(self, file: Path) -> tuple[int, bool]:
         """Run the child to its end and read all it says; its exit code, and whether it ran out of time."""
-        model = self.request.model if self.request.file is None else None
+        model = self.request.shape if self.request.file is None else None
         quantization = self._plan.quantization if self._plan else ""
         request = ChildRequest(settings=self.request.settings, model=model, quantization=quantization, file=file)
         keep = (self._lock.handle,) if self._lock.handle is not None else ()
@@ -347,15 +362,17 @@ class ProbeJob:
 
     def _measurement(self, machine: Environment, tests: tuple[TestResult, ...], status: Status, message: str) -> Measurement:
         loaded = self._record.loaded
-        file, plan = self._file(), self._plan
+        file, plan, model = self._file(), self._plan, self.request.model
+        layers = self.request.proxy_layers
+        part = proxy.proxy_of(model, plan.quantization, layers) if plan is not None and model is not None and layers is not None else None
         draft = Measurement(
             kind="llamacpp",
             created=self.created,
             status=status,
             message="" if status is Status.COMPLETE else message,
-            model_id=self.request.model.id if self.request.model else None,
+            model_id=self.request.model.id if self.request.model and part is None else None,
             model_name=loaded.model_name if loaded else "",
-            model_file=_model_file(file, plan),
+            model_file=_model_file(file, plan).model_copy(update={"proxy_layers": self.request.proxy_layers}),
             quantization=plan.quantization if plan else self.request.quantization or _quantization(loaded),
             engine="llama.cpp",
             engine_version=loaded.engine_version if loaded else "",
@@ -370,6 +387,8 @@ class ProbeJob:
             load_s=loaded.load_s if loaded else None,
             tests=tests,
             log=tuple(self._record.kept_log),
+            proxy=part,
+            power=self._power,
         )
         return with_doubts(draft).sealed()
 
@@ -405,7 +424,7 @@ class _Record:
         elif isinstance(event, Estimate):
             self._planned, self._measuring_since = event.tests, time.monotonic()
         elif isinstance(event, TestDone):
-            self._done.add(event.name)
+            self._done.add(f"{event.name}/{event.variant}")
 
     def progress(self, budget_s: float) -> float:
         """0 to 1."""
@@ -419,15 +438,17 @@ class _Record:
 
     def tests(self) -> tuple[TestResult, ...]:
         """Each test with every repetition that was read, in the order measured."""
-        names = dict.fromkeys(event.name for event in self.events if isinstance(event, Repetition))
-        return tuple(self._test(name) for name in names)
+        names = dict.fromkeys((event.name, event.variant) for event in self.events if isinstance(event, Repetition))
+        return tuple(self._test(name, variant) for name, variant in names)
 
-    def _test(self, name: str) -> TestResult:
-        all_of_it = [event for event in self.events if isinstance(event, Repetition) and event.name == name]
+    def _test(self, name: str, variant: str) -> TestResult:
+        repetitions = [event for event in self.events if isinstance(event, Repetition)]
+        all_of_it = [event for event in repetitions if (event.name, event.variant) == (name, variant)]
         measured = [event for event in all_of_it if not event.warmup]
         first = all_of_it[0]
         return TestResult(
-            name=name,
+            name=name + (f"/{variant}" if variant else ""),
+            variant=variant,
             n_prompt=first.n_prompt,
             n_gen=first.n_gen,
             depth=first.depth,
@@ -437,7 +458,9 @@ class _Record:
             slowest_over_median_step=tuple(round(event.slowest_over_median_step, 3) for event in measured),
             processor_share=tuple(round(event.processor_share, 4) for event in measured),
             involuntary_switches=tuple(event.involuntary_switches for event in measured),
-            settled=any(isinstance(event, TestDone) and event.name == name and event.settled for event in self.events),
+            settled=any(
+                isinstance(event, TestDone) and (event.name, event.variant) == (name, variant) and event.settled for event in self.events
+            ),
         )
 
 
@@ -469,13 +492,16 @@ class _Watched:
 def _checked_plan(request: ProbeRequest) -> TensorPlan | None:
     """The plan of the synthetic file, after everything that can be known before the child starts was checked."""
     if request.file is not None:
+        if request.proxy_layers is not None:
+            raise InputError("a proxy of few layers is made of random weights: name a model of the catalogue instead of a file")
         llamacpp.check_gguf(request.file)
         return None
-    if request.model is None:
+    shape = request.shape
+    if shape is None:
         raise InputError("neither a GGUF file nor a model to make up is given")
-    plan = tensor_plan(request.model, request.quantization or DEFAULT_QUANTIZATION)
+    plan = tensor_plan(shape, request.quantization or DEFAULT_QUANTIZATION)
     synthetic.check_types(plan)
-    synthetic.check_memory(synthetic.file_bytes(plan), f"{request.model.name} {plan.quantization}", repack=request.settings.repack)
+    synthetic.check_memory(synthetic.file_bytes(plan), f"{shape.name} {plan.quantization}", repack=request.settings.repack)
     return plan
 
 
