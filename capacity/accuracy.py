@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from capacity.calibration import Probe, probes_of
 from capacity.cases import Case
 from capacity.estimate import class_of, parameters_of, phase_of, predict
-from capacity.fitting import FREE, MeasuredRow, calibration_rows, fit_all, without
+from capacity.fitting import FREE, MeasuredRow, calibration_rows, fit_all, parameters_key, without
 from capacity.intervals import Interval, interval_for
-from capacity.roofline import Efficiency, memory_class
+from capacity.roofline import OLD_BUILDS, Efficiency, memory_class
 from facts.errors import InputError
 from facts.records import read_facts
 
@@ -125,11 +125,15 @@ def evaluate(folder: Path) -> tuple[tuple[MeasuredRow, ...], tuple[Residual, ...
     """Rows of a folder of calibration tables and their left-out residuals."""
     if not folder.is_dir():
         raise InputError(f"no such folder: {folder}; name the folder with the calibration tables")
-    rows = tuple(row for row in calibration_rows(folder) if row.case.engine in FREE)
+    rows = tuple(row for row in calibration_rows(folder) if _is_fitted(row))
     return rows, left_out(rows, priors())
 
 
 # --- parts -----------------------------------------------------------------------------------------------------------
+
+
+def _is_fitted(row: MeasuredRow) -> bool:
+    return row.case.engine in FREE or row.case.engine + OLD_BUILDS in FREE
 
 
 def _device_of(row: MeasuredRow) -> str:
@@ -142,8 +146,8 @@ def _model_of(row: MeasuredRow) -> str:
 
 def _same_engines(rows: Iterable[MeasuredRow], like: Iterable[MeasuredRow]) -> tuple[MeasuredRow, ...]:
     """Only rows that share an engine and memory kind with those left out: the other fits do not change."""
-    wanted = {(row.case.engine, memory_class(row.case.server.accelerator)) for row in like}
-    return tuple(row for row in rows if (row.case.engine, memory_class(row.case.server.accelerator)) in wanted)
+    wanted = {parameters_key(row) for row in like}
+    return tuple(row for row in rows if parameters_key(row) in wanted)
 
 
 def _fitted_for(case: Case, fitted: Mapping[tuple[str, str], Efficiency]) -> Efficiency:

@@ -3,45 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import exp, log
+from typing import TypeAlias
 
 import numpy as np
 from scipy.optimize import nnls
 
 from capacity.accelerators import Server
 from capacity.cases import RATES, Case
+from capacity.device_update import DECODE_MOVES, PREFILL_MOVES, PRIOR_WIDER, ROW_SPREAD, Observation, changed, most_probable
 from capacity.footprint import footprint
 from capacity.models import ModelSpec
 from capacity.roofline import Efficiency, Layout, decode_step_s, efficiency_for, prefill_s, rates, with_factors
 from facts.errors import InputError
+from facts.records import Basis
 
-TRUST = {"decode": 0.92, "prefill": 0.88, "serving": 0.85}
-"""Share of the log error of one probe that is the device's own: its variance over the sum with that of models and repetitions."""
-TRUST_FITTED = {"decode": 0.75, "prefill": 0.75, "serving": 0.15}
-"""The same where the engine was fitted: left-out devices differ little from the fit there, least in serving."""
-ALONE_TO_SERVING = 0.3
-"""Share of a factor measured on one sequence alone that carries over to many at once, where the engine's serving was fitted: the
-rest is fixed time that shared passes do not pay."""
+Predict: TypeAlias = Callable[[Case, Efficiency], tuple[float, tuple[str, ...]]]
+"""The estimate of a case: its value in its own unit, and doubts."""
+SERVING_TRUST = 0.85
+"""Share of the log error of one serving probe that is the device's own: its variance over the sum with that of models and rows."""
+SERVING_TRUST_FITTED = 0.15
+"""The same where the engine was fitted: left-out devices differ little from the fit there."""
+ALONE_TO_SERVING = 0.2
+"""Share of what one sequence alone says that carries over to many at once, where the engine's serving was fitted: the rest is
+fixed time that shared passes do not pay."""
 OTHER_ENGINE_TRUST = 0.35
 """The same where the probe ran on another engine."""
 ROOF_TOLERANCE = 1.08
 """A measurement this far above the sheet's bound contradicts the sheet, the row, or the model's size."""
+AT_ODDS = 1.35
+"""A measurement that the corrected parameters of its own device still miss by more than this contradicts the other rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Correction:
-    """Measured over estimated time of one device and engine, by phase; 1 where that phase was not measured.
+    """What was measured on one device with one engine.
 
-    decode: generation
-    prefill: prompts
-    serving: many requests at once, after the two
-    phases: phases that were measured
+    alone: parameter -> change of its logarithm, from generation and prompts of one sequence
+    serving: measured over estimated time of many requests at once, after those changes
+    first: the same of the time to first token under load
+    phases: phases that were measured (decode, prefill, serving, first)
     """
 
-    decode: float = 1.0
-    prefill: float = 1.0
+    alone: Mapping[str, float] = field(default_factory=dict)
     serving: float = 1.0
+    first: float = 1.0
     phases: frozenset[str] = frozenset()
 
 
@@ -60,16 +67,14 @@ class Probe:
 
     def applied(self, efficiency: Efficiency, case: Case) -> tuple[Efficiency, bool]:
         """(parameters for a case, whether its own phase was measured on its device)."""
-        device = case.server.accelerator.name
+        device, phase = case.server.accelerator.name, phase_measured(case)
         exact = self.corrections.get((device, case.engine))
         if exact is not None:
-            return _moved(efficiency, exact, _phase(case)), _measured(case, exact)
+            return _moved(efficiency, exact, phase), phase in exact.phases
         others = [found for (name, _), found in self.corrections.items() if name == device]
         if not others:
             return efficiency, False
-        other = others[0]
-        weak = OTHER_ENGINE_TRUST
-        return with_factors(efficiency, decode=other.decode**weak, prefill=other.prefill**weak, serving=other.serving**weak), False
+        return _moved(efficiency, others[0], phase, OTHER_ENGINE_TRUST), False
 
     def doubts_of(self, case: Case) -> tuple[str, ...]:
         """What the probe rows of this device contradicted."""
@@ -83,52 +88,47 @@ NO_PROBE = Probe()
 def probes_of(
     rows: Iterable[Mapping[str, str]],
     measured_case: Callable[[Mapping[str, str]], tuple[Case, float]],
-    predict: Callable[[Case, Efficiency], tuple[float, tuple[str, ...]]],
+    predict: Predict,
     parameters: Callable[[Case], Efficiency] | None = None,
 ) -> Probe:
     """Corrections from measured rows over the engine's parameters; a row above the roofline is named and left out."""
     base_of = parameters or (lambda case: efficiency_for(case.engine, case.server.accelerator))
-    gathered: dict[tuple[str, str], dict[str, list[float]]] = {}
-    trust: dict[tuple[str, str], Mapping[str, float]] = {}
     said: list[str] = []
     contradicted: dict[str, str] = {}
-    measured: list[tuple[Case, float]] = []
+    gathered: dict[tuple[str, str], list[_Measured]] = {}
     for number, row in enumerate(rows, 2):
         try:
             case, value = measured_case(row)
         except InputError as error:
             said.append(f"probe row {number}: {error}")
             continue
+        name = case.server.accelerator.name
         bound = roof(case, predict)
         if case.metric in RATES and value > ROOF_TOLERANCE * bound:
             sentence = (
-                f"probe row {number}: {value:,.4g} tok/s measured on {case.server.accelerator.name} is above the {bound:,.4g} "
+                f"probe row {number}: {value:,.4g} tok/s measured on {name} is above the {bound:,.4g} "
                 "its sheet allows; it was not used: check the model's size, the quantisation and the device"
             )
             said.append(sentence)
-            contradicted[case.server.accelerator.name] = sentence
+            contradicted[name] = sentence
             continue
-        measured.append((case, value))
-    for phase in ("decode", "prefill", "serving"):
-        for case, value in measured:
-            if _phase(case) != phase:
-                continue
-            key = (case.server.accelerator.name, case.engine)
-            base = base_of(case)
-            trust[key] = TRUST_FITTED if base.fitted else TRUST
-            so_far = _correction(gathered.get(key, {}), trust[key])
-            current = _moved(base, so_far, phase) if phase == "serving" else base
-            estimate, _ = predict(case, current)
-            slower = log(estimate / value) if case.metric in RATES else log(value / estimate)
-            gathered.setdefault(key, {}).setdefault(phase, []).append(slower)
-    return Probe(
-        corrections={key: _correction(errors, trust[key]) for key, errors in gathered.items()},
-        contradictions=tuple(said),
-        contradicted=contradicted,
-    )
+        gathered.setdefault((name, case.engine), []).append(_Measured(number=number, case=case, value=value))
+    corrections = {}
+    for key, measured in gathered.items():
+        corrections[key] = _correction(measured, base_of(measured[0].case), predict)
+        for entry in measured:
+            estimate, _ = predict(entry.case, _moved(base_of(entry.case), corrections[key], phase_measured(entry.case)))
+            if len(measured) > 1 and not 1 / AT_ODDS < estimate / entry.value < AT_ODDS:
+                sentence = (
+                    f"probe row {entry.number}: {entry.value:,.4g} measured on {key[0]} is far from the {estimate:,.4g} that fits all "
+                    "of its rows: one of them was another build, setting or machine"
+                )
+                said.append(sentence)
+                contradicted[key[0]] = sentence
+    return Probe(corrections=corrections, contradictions=tuple(said), contradicted=contradicted)
 
 
-def roof(case: Case, predict: Callable[[Case, Efficiency], tuple[float, tuple[str, ...]]]) -> float:
+def roof(case: Case, predict: Predict) -> float:
     """What the sheet allows: the same formulas with every share 1 and no fixed times."""
     return predict(case, ideal(efficiency_for(case.engine, case.server.accelerator)))[0]
 
@@ -145,7 +145,17 @@ def ideal(efficiency: Efficiency) -> Efficiency:
         "expert_share",
         "link_share",
     )
-    times = ("layer_s", "expert_layer_s", "prefill_layer_s", "step_s", "sequence_s", "link_s", "activation_passes", "unpack_flops")
+    times = (
+        "layer_s",
+        "expert_layer_s",
+        "prefill_layer_s",
+        "step_s",
+        "sequence_s",
+        "link_s",
+        "activation_passes",
+        "unpack_flops",
+        "kv_repeat",
+    )
     exponents = ("flops_exponent", "precision_exponent")
     return efficiency.model_copy(update={**dict.fromkeys(exponents, 1.0), **dict.fromkeys(shares, 1.0), **dict.fromkeys(times, 0.0)})
 
@@ -203,6 +213,23 @@ def efficiency_from_probes(points: Sequence[ProbePoint], server: Server, *, engi
     return with_factors(found, decode=decode_factor, prefill=prefill_factor)
 
 
+def single_rates(
+    model: ModelSpec,
+    quantization: str,
+    server: Server,
+    efficiency: Efficiency,
+    *,
+    prompt_tokens: float = 512,
+    generated_tokens: float = 128,
+    file_bytes: float | None = None,
+) -> tuple[float, float]:
+    """(prompt, generation) tokens per second of one sequence alone, as llama-bench's pp and tg tests measure them."""
+    cost = footprint(model, quantization, file_bytes=file_bytes)
+    device, layout = rates(server.accelerator, cost.compute, efficiency), Layout(tensor_parallel=float(server.gpus))
+    step = float(decode_step_s(cost, device, efficiency, batch=1.0, context_tokens=generated_tokens / 2.0, layout=layout))
+    return prompt_tokens / float(prefill_s(cost, device, efficiency, tokens=prompt_tokens, layout=layout)), 1.0 / step
+
+
 def _two_parts(rows: Sequence[tuple[float, float, float]], prior_s: float) -> tuple[float, float]:
     """(factor, seconds per layer before the factor) of rows (part, layers, time); with one row the prior ratio of both is kept."""
     if not rows:
@@ -254,39 +281,71 @@ def efficiency_from_probe(
 # --- parts -----------------------------------------------------------------------------------------------------------
 
 
-def _moved(efficiency: Efficiency, correction: Correction, phase: str) -> Efficiency:
-    carried = ALONE_TO_SERVING if phase == "serving" and efficiency.fitted else 1.0
-    return with_factors(
-        efficiency,
-        decode=correction.decode**carried,
-        prefill=correction.prefill**carried,
-        serving=correction.serving,
-    )
+@dataclass(frozen=True, kw_only=True)
+class _Measured:
+    number: int
+    case: Case
+    value: float
 
 
-def _phase(case: Case) -> str:
+def _moved(efficiency: Efficiency, correction: Correction, phase: str, share: float = 1.0) -> Efficiency:
+    """The parameters as a correction leaves them for a phase; the serving factors are for serving alone."""
+    together = phase in {"serving", "first"}
+    carried = share * (ALONE_TO_SERVING if together and efficiency.fitted else 1.0)
+    found = changed(efficiency, correction.alone, carried)
+    if not together:
+        return found.model_copy(update={"basis": Basis.CALIBRATED})
+    update = {"first_factor": efficiency.first_factor * correction.first**share}
+    return with_factors(found, serving=correction.serving**share).model_copy(update=update)
+
+
+def phase_measured(case: Case) -> str:
+    """What a row says something about: decode, prefill, serving, or the first token under load."""
     if case.metric == "prefill_tok_s":
         return "prefill"
     if case.mode == "closed" and case.concurrency <= 1:
         return "prefill" if case.metric == "ttft_ms" else "decode"
-    return "serving"
+    return "first" if case.metric == "ttft_ms" else "serving"
 
 
-def _measured(case: Case, correction: Correction) -> bool:
-    return _phase(case) in correction.phases
+def _correction(measured: Sequence[_Measured], base: Efficiency, predict: Predict) -> Correction:
+    """One device's rows: generation first, then prompts, then many at once with both."""
+    wider = 1.0 if base.fitted else PRIOR_WIDER
+    alone: dict[str, float] = {}
+    for phase, moves in (("decode", DECODE_MOVES), ("prefill", PREFILL_MOVES)):
+        seen = [_observation(entry, measured, predict) for entry in measured if phase_measured(entry.case) == phase]
+        if seen:
+            alone |= most_probable(changed(base, alone), moves, seen, wider=wider)
+    correction = Correction(alone=alone, phases=frozenset(phase_measured(entry.case) for entry in measured))
+    serving, first = ([entry for entry in measured if phase_measured(entry.case) == phase] for phase in ("serving", "first"))
+    if serving:
+        correction = replace(correction, serving=_factor(serving, _moved(base, correction, "serving"), predict))
+    if first:
+        correction = replace(correction, first=_factor(first, _moved(base, correction, "first"), predict))
+    return correction
 
 
-def _correction(errors: Mapping[str, list[float]], shares: Mapping[str, float]) -> Correction:
-    """Each phase's median log error, drawn towards none by the trust that its number of rows has earned."""
+def _observation(entry: _Measured, among: Sequence[_Measured], predict: Predict) -> Observation:
+    """A row as an observed time; rows of one model together count as the square root of their number."""
+    same = sum(other.case.cost == entry.case.cost and phase_measured(other.case) == phase_measured(entry.case) for other in among)
+    case = entry.case
+    rate = case.metric in RATES
 
-    def factor(phase: str) -> float:
-        found = errors.get(phase)
-        if not found:
-            return 1.0
-        trust, count = shares[phase], len(found)
-        return exp(float(np.median(found)) * count * trust / (count * trust + 1.0 - trust))
+    def time(efficiency: Efficiency) -> float:
+        estimate = predict(case, efficiency)[0]
+        return 1.0 / estimate if rate else estimate
 
-    return Correction(decode=factor("decode"), prefill=factor("prefill"), serving=factor("serving"), phases=frozenset(errors))
+    return Observation(time=time, measured=1.0 / entry.value if rate else entry.value, spread=ROW_SPREAD * float(same) ** 0.25)
+
+
+def _factor(measured: Sequence[_Measured], efficiency: Efficiency, predict: Predict) -> float:
+    """The median of measured over estimated time, drawn towards 1 by the trust that the number of rows has earned."""
+    slower = []
+    for entry in measured:
+        estimate, _ = predict(entry.case, efficiency)
+        slower.append(log(estimate / entry.value) if entry.case.metric in RATES else log(entry.value / estimate))
+    trust, count = SERVING_TRUST_FITTED if efficiency.fitted else SERVING_TRUST, len(slower)
+    return exp(float(np.median(slower)) * count * trust / (count * trust + 1.0 - trust))
 
 
 def _positive(name: str, rate: float) -> None:

@@ -47,6 +47,10 @@ DEFAULT_PROMPTS = 200
 """Length of an open-loop run where the note does not state it."""
 LAST_OLD_YEAR = 2024
 """Rows of local engines up to this year ran on builds without captured graphs and fused attention."""
+UNKNOWN_WORDS = frozenset({"", "-", "?", "nan", "na", "n/a", "none", "null", "unknown"})
+"""What a column holds where nothing is known."""
+FULLEST = 0.96
+"""Share of a device's memory that weights can fill at most: driver, activations and one cache need the rest."""
 SUSPECT_PARAMS_RATIO = 2.6
 """A row whose stated parameters differ from the named model's by more than this is another model."""
 
@@ -142,24 +146,33 @@ def case_of(row: Mapping[str, str]) -> Case:
     note = row.get("note", "")
     notes = _notes(note)
     metric, statistic = _metric(row["metric"])
-    count = max(1, round(_number(row.get("device_count", "")) or 1))
+    stated_count = _positive(row.get("device_count", ""), "device_count")
+    count = max(1, round(stated_count or 1))
     nodes = notes.get("nodes")
     device, device_known, doubts = _device(row)
     engine = engine_id(row.get("engine", ""))
-    if engine == "llama.cpp" and _year(row.get("source_version", "")) <= LAST_OLD_YEAR and device.kind not in {"apple_soc", "cpu"}:
+    if engine == "llama.cpp" and _year(row.get("source_version", "")) <= LAST_OLD_YEAR and device.kind != "cpu":
         engine += OLD_BUILDS
     cost, model_known, more = _cost(row, notes, engine)
-    doubts = [*doubts, *more]
-    if cost.weights_bytes > (memory := physical_bytes(device, count)) if device.memory_gb is not None else False:
+    tensor, pipeline, data_parallel = _parallel(notes, note)
+    count, odd = _fitting_count(count, tensor, pipeline, stated=stated_count is not None)
+    doubts = [*doubts, *more, *odd, *_said_doubts(note)]
+    if device.memory_gb is not None and cost.weights_bytes > FULLEST * (memory := physical_bytes(device, count)):
         raise InputError(
             f"the weights of {row['model']} in {row['quant']} are {float(cost.weights_bytes) / BYTES_PER_GB:.1f} GB, "
             f"{count} x {row['device']} has {memory / BYTES_PER_GB:.1f} GB: it does not fit"
         )
+    split = (tensor or 1) * (pipeline or 1)
+    if device.memory_gb is not None and (tensor or pipeline) and split < count:
+        held = physical_bytes(device, split)
+        if cost.weights_bytes > FULLEST * held:
+            raise InputError(
+                f"the weights of {row['model']} in {row['quant']} are {float(cost.weights_bytes) / BYTES_PER_GB:.1f} GB, the stated layout "
+                f"spreads them over {split} x {row['device']} with {held / BYTES_PER_GB:.1f} GB: it does not fit"
+            )
     mode, concurrency, rate = _load(row["batch_or_concurrency"])
-    input_tokens, output_tokens = _number(row["isl"]) or 0.0, _number(row["osl"]) or 0.0
-    if input_tokens <= 0 and output_tokens <= 0:
-        raise InputError("isl and osl are both 0 or missing: at least one of them is needed")
-    tensor, pipeline, data_parallel = _parallel(notes, note)
+    input_tokens, output_tokens = _tokens(row["isl"], "isl"), _tokens(row["osl"], "osl")
+    _check_lengths(metric, input_tokens, output_tokens)
     if nodes and not tensor and not pipeline and count > 8:
         tensor, pipeline = min(8, count), max(1, count // 8)
     return Case(
@@ -188,12 +201,56 @@ def case_of(row: Mapping[str, str]) -> Case:
     )
 
 
+def _tokens(text: str, name: str) -> float:
+    """A length in tokens; blank is 0, '8k' is 8,192."""
+    number = _number(text) or 0.0
+    if number < 0:
+        raise InputError(f"{name} {text.strip()} is below 0")
+    return number * (1024.0 if re.fullmatch(r"[~≈]?[\d.,]+\s*k", text.strip().lower()) else 1.0)
+
+
+def _check_lengths(metric: str, input_tokens: float, output_tokens: float) -> None:
+    if input_tokens <= 0 and output_tokens <= 0:
+        raise InputError("isl and osl are both 0 or missing: at least one of them is needed")
+    if metric == "prefill_tok_s" and input_tokens <= 0:
+        raise InputError("isl is 0 or missing: prefill_tok_s needs the prompt's length")
+
+
+def _fitting_count(count: int, tensor: int | None, pipeline: int | None, *, stated: bool) -> tuple[int, list[str]]:
+    """(devices, doubts): a stated layout of more devices than the row counts wins over the count."""
+    needed = (tensor or 1) * (pipeline or 1)
+    if needed <= count:
+        return count, []
+    return needed, [f"the layout needs {needed} devices, the row counts {count}: {needed} are taken"] if stated else []
+
+
+def _said_doubts(note: str) -> list[str]:
+    lowered, doubts = note.lower(), []
+    if re.search(r"speculat|\bmtp\b|eagle|medusa|draft", lowered):
+        doubts.append("speculative decoding is not in the estimate: with few requests in flight the answer is faster")
+    if "suspect" in lowered:
+        doubts.append("the row is marked suspect")
+    return doubts
+
+
+def _positive(text: str, name: str) -> float | None:
+    """A number above 0, None for a blank, 0 or a word for unknown; anything else is refused by name."""
+    if text.strip().lower() in UNKNOWN_WORDS:
+        return None
+    number = _number(text)
+    if number == 0:
+        return None
+    if number is None or not 0 < number < float("inf"):
+        raise InputError(f"{name} '{text.strip()}' is not a number above 0")
+    return number
+
+
 # --- columns ---------------------------------------------------------------------------------------------------------
 
 
 def _device(row: Mapping[str, str]) -> tuple[Accelerator, bool, list[str]]:
-    name, bandwidth = row.get("device", ""), _number(row.get("device_mem_bw_gbs", ""))
-    tflops = _number(row.get("device_peak_tflops_dense_16bit", ""))
+    name, bandwidth = row.get("device", ""), _positive(row.get("device_mem_bw_gbs", ""), "device_mem_bw_gbs")
+    tflops = _positive(row.get("device_peak_tflops_dense_16bit", ""), "device_peak_tflops_dense_16bit")
     return _resolved_device(name, bandwidth, tflops)
 
 
@@ -259,7 +316,9 @@ def _guessed_generation(name: str) -> str | None:
 
 
 def _cost(row: Mapping[str, str], notes: Mapping[str, str], engine: str) -> tuple[Footprint, bool, list[str]]:
-    params, active = _number(row.get("params_b", "")), _number(row.get("active_params_b", ""))
+    params, active = _positive(row.get("params_b", ""), "params_b"), _positive(row.get("active_params_b", ""), "active_params_b")
+    if params and active:
+        active = min(params, active)
     file_gib = _number(notes.get("file", ""))
     return _resolved_cost(
         row["model"], row["quant"], params, active, file_gib, engine in {"vllm", "sglang", "generic"}, engine.startswith("llama.cpp")
@@ -306,7 +365,7 @@ def _far_apart(spec: ModelSpec, params_b: float) -> bool:
 
 
 def _metric(text: str) -> tuple[str, str]:
-    name = text.strip()
+    name = text.strip().lower()
     if name in RATES:
         return name, "mean"
     for base in TIMES:
@@ -326,8 +385,11 @@ def _load(text: str) -> tuple[str, float, float]:
         return "max", 0.0, 0.0
     if word == "offline":
         return "offline", 0.0, 0.0
-    if match := re.fullmatch(r"rate\s*=\s*~?(inf|[\d.]+)\s*(?:/s|rps|req/s)?", word):
-        return ("max", 0.0, 0.0) if match[1] == "inf" else ("open", 0.0, float(match[1]))
+    if match := re.fullmatch(r"rate\s*=\s*~?(inf|\d*\.?\d+(?:e[-+]?\d+)?)\s*(?:/s|rps|req/s|qps)?", word):
+        rate = float(match[1])
+        if rate <= 0:
+            raise InputError(f"batch_or_concurrency '{text}': a rate of 0 is no load")
+        return ("max", 0.0, 0.0) if match[1] == "inf" else ("open", 0.0, rate)
     number = _number(word)
     if number is None or number <= 0:
         if word:

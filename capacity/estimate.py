@@ -184,6 +184,8 @@ def _decode_rate(case: Case, device: Rates, efficiency: Efficiency, layout: Layo
     batch = max(case.concurrency, 1.0)
     context = case.depth + max(case.input_tokens, 0.0) + case.output_tokens / 2.0
     step = float(decode_step_s(case.cost, device, efficiency, batch=batch, context_tokens=context, layout=layout))
+    if batch > 1.0:
+        step *= efficiency.serving_factor
     if case.metric in {"tpot_ms", "itl_ms"}:
         return step * MS_PER_S * TPOT_QUANTILES[case.statistic]
     return (1.0 if case.per_user else batch) / step

@@ -20,14 +20,15 @@ PRIORS: dict[str, tuple[float, float, float]] = {
     "bandwidth_share": (0.15, 0.2, 1.05),
     "packed_bandwidth_share": (0.15, 0.2, 1.05),
     "kv_bandwidth_share": (0.4, 0.1, 1.05),
+    "kv_repeat": (0.5, 0.05, 1.0),
     "flops_share": (0.4, 0.03, 1.5),
     "packed_flops_share": (0.4, 0.03, 1.5),
     "attention_share": (0.8, 0.01, 1.5),
     "flops_exponent": (0.2, 0.3, 1.0),
     "precision_exponent": (0.1, 0.5, 1.0),
     "unpack_flops": (0.4, 1.0, 200.0),
-    "unpack_exponent": (0.15, 0.4, 1.0),
     "linear_layer_s": (0.7, 1e-6, 2e-3),
+    "state_passes": (0.7, 0.5, 60.0),
     "layer_s": (0.5, 2e-6, 2e-3),
     "expert_layer_s": (0.5, 1e-6, 2e-3),
     "prefill_layer_s": (0.6, 2e-6, 5e-3),
@@ -40,10 +41,11 @@ PRIORS: dict[str, tuple[float, float, float]] = {
 }
 """Parameter -> (standard deviation of its logarithm around the prior, lowest, highest value)."""
 FREE: dict[str, tuple[str, ...]] = {
-    "llama.cpp": (
+    "llama.cpp-2024": (
         "bandwidth_share",
         "packed_bandwidth_share",
         "kv_bandwidth_share",
+        "kv_repeat",
         "flops_share",
         "packed_flops_share",
         "attention_share",
@@ -52,21 +54,8 @@ FREE: dict[str, tuple[str, ...]] = {
         "prefill_layer_s",
         "activation_passes",
         "unpack_flops",
-        "unpack_exponent",
-        "linear_layer_s",
+        "state_passes",
         "expert_share",
-    ),
-    "llama.cpp-2024": (
-        "bandwidth_share",
-        "packed_bandwidth_share",
-        "kv_bandwidth_share",
-        "flops_share",
-        "packed_flops_share",
-        "attention_share",
-        "flops_exponent",
-        "layer_s",
-        "prefill_layer_s",
-        "activation_passes",
     ),
     "mlx": ("packed_bandwidth_share", "packed_flops_share", "layer_s", "prefill_layer_s", "unpack_flops", "expert_share"),
     "trtllm": (
@@ -85,6 +74,8 @@ FREE: dict[str, tuple[str, ...]] = {
     ),
 }
 """Engine -> parameters that its rows can tell apart; the others stay at their priors."""
+TODAYS_LAYER_SHARE = 0.5
+"""Time per layer of a current llama.cpp build over that of May 2024: graphs are captured or encoded side by side."""
 ROW_SIGMA = 0.10
 """Scatter of a published row around a right model (2 to 4 % median, 12 to 29 % at the 90th percentile)."""
 
@@ -142,27 +133,45 @@ def fit_all(rows: Sequence[MeasuredRow], priors: Mapping[tuple[str, str], Effici
     """Fitted parameters of every (engine, memory kind) that has rows; the others keep their priors."""
     groups: dict[tuple[str, str], list[MeasuredRow]] = {}
     for row in rows:
-        groups.setdefault((row.case.engine, memory_class(row.case.server.accelerator)), []).append(row)
+        groups.setdefault(parameters_key(row), []).append(row)
     fitted = {key: fit(found, priors[key]) for key, found in groups.items() if key in priors and key[0] in FREE}
     for (engine, kind), parameters in list(fitted.items()):
         if engine.endswith(OLD_BUILDS):
-            fitted[engine.removesuffix(OLD_BUILDS), kind] = todays_build(parameters, priors[engine.removesuffix(OLD_BUILDS), kind])
+            today = engine.removesuffix(OLD_BUILDS), kind
+            build = todays_metal_build if kind == "apple" else todays_build
+            fitted[today] = build(parameters, priors[today])
     return fitted
+
+
+def parameters_key(row: MeasuredRow) -> tuple[str, str]:
+    """(engine, memory kind) of a row's parameters: Apple rows of both ages are fitted together, as what they share is the chip."""
+    kind = memory_class(row.case.server.accelerator)
+    return ("llama.cpp" + OLD_BUILDS if row.case.engine == "llama.cpp" and kind == "apple" else row.case.engine), kind
+
+
+def todays_metal_build(old: Efficiency, prior: Efficiency) -> Efficiency:
+    """A current Metal build of llama.cpp from the parameters of May 2024: captured commands, and the cache read once."""
+    return old.model_copy(
+        update={"engine": prior.engine, "layer_s": old.layer_s * TODAYS_LAYER_SHARE, "kv_repeat": prior.kv_repeat, "source": prior.source}
+    )
 
 
 def todays_build(old: Efficiency, prior: Efficiency) -> Efficiency:
     """A current CUDA build of llama.cpp from the fit to builds of May 2024: a prior, no rows of it were fitted.
 
-    Captured graphs (llama.cpp pull request 6766, 2024-05) take about half of the time per layer, and fused attention, the default
-    since 2025, makes a prompt's attention about three times as fast; the shares of the sheet's figures stay.
+    Captured graphs (llama.cpp pull request 6766, 2024-05) take about half of the time per layer; fused attention, the default since
+    2025, makes a prompt's attention about three times as fast and reads the cache once; integer products of packed weights (2024-06)
+    add 40 % to prompts; the other shares of the sheet's figures stay.
     """
     return old.model_copy(
         update={
             "engine": prior.engine,
-            "layer_s": old.layer_s * 0.55,
+            "layer_s": old.layer_s * TODAYS_LAYER_SHARE,
+            "kv_bandwidth_share": prior.kv_bandwidth_share,
+            "kv_repeat": prior.kv_repeat,
             "attention_share": min(1.0, old.attention_share * 3.0),
             "flops_share": min(1.2, old.flops_share * 1.15),
-            "packed_flops_share": min(1.2, old.packed_flops_share * 1.2),
+            "packed_flops_share": min(1.2, old.packed_flops_share * 1.4),
             "unpack_exponent": prior.unpack_exponent,
             "fitted": False,
             "source": prior.source,
@@ -174,7 +183,8 @@ def fit(rows: Sequence[MeasuredRow], prior: Efficiency) -> Efficiency:
     """The parameters that explain the rows of one engine on one kind of memory, drawn to their priors.
 
     Minimises sum rho(ln(predicted / measured)) / sigma^2 + sum (ln(parameter / prior) / sd)^2 with a soft-L1 rho; the rows of one
-    device and model together weigh as the square root of their number, so that a long table does not outvote a device.
+    device and model together weigh as the square root of their number, and so do a device's models: a long table does not outvote a
+    device.
     """
     names = tuple(name for name in FREE[prior.engine] if _is_free(prior, name))
     start = np.array([np.log(getattr(prior, name)) for name in names])
@@ -195,9 +205,7 @@ def fit(rows: Sequence[MeasuredRow], prior: Efficiency) -> Efficiency:
 
 
 def _is_free(prior: Efficiency, name: str) -> bool:
-    """A parameter that is 0 in the prior, or an exponent that belongs to one that is, stays as it is."""
-    if name in {"unpack_exponent"}:
-        return prior.unpack_flops > 0
+    """A parameter that is 0 in the prior stays 0."""
     return bool(getattr(prior, name) > 0)
 
 
@@ -210,18 +218,24 @@ def without(rows: Iterable[MeasuredRow], leave: Callable[[MeasuredRow], bool]) -
 
 
 def _weights(rows: Sequence[MeasuredRow]) -> NDArray[np.float64]:
-    counts: dict[tuple[str, str, str], int] = {}
+    of_model: dict[tuple[str, str, str], int] = {}
     for row in rows:
-        key = (row.device, row.model, row.case.metric)
-        counts[key] = counts.get(key, 0) + 1
-    return np.array([counts[row.device, row.model, row.case.metric] ** -0.25 for row in rows])
+        of_model[_group(row)] = of_model.get(_group(row), 0) + 1
+    of_device: dict[tuple[str, str], int] = {}
+    for device, _, metric in of_model:
+        of_device[device, metric] = of_device.get((device, metric), 0) + 1
+    return np.array([(of_model[_group(row)] * of_device[row.device, row.case.metric]) ** -0.25 for row in rows])
+
+
+def _group(row: MeasuredRow) -> tuple[str, str, str]:
+    return row.device, row.model, row.case.metric
 
 
 def _stacks(rows: Sequence[MeasuredRow]) -> tuple[_Stack, ...]:
     groups: dict[tuple[object, ...], list[int]] = {}
     for index, row in enumerate(rows):
         case = row.case
-        key = (_kind(case), case.static_batch, case.cost.compute, round(case.cost.weight_bits, 3), case.cost.is_mixture)
+        key = (case.engine, _kind(case), case.static_batch, case.cost.compute, round(case.cost.weight_bits, 3), case.cost.is_mixture)
         groups.setdefault(key, []).append(index)
     stacks = []
     for found in groups.values():
@@ -262,7 +276,9 @@ def _kind(case: Case) -> str:
 def _predictions(stacks: Sequence[_Stack], rows: Sequence[MeasuredRow], candidate: Efficiency) -> NDArray[np.float64]:
     predicted = np.empty(len(rows))
     for stack in stacks:
-        predicted[list(stack.rows)] = _stack_prediction(stack, candidate)
+        newer = candidate.engine.endswith(OLD_BUILDS) and not stack.devices[0].case.engine.endswith(OLD_BUILDS)
+        current = todays_metal_build(candidate, candidate.model_copy(update={"kv_repeat": 0.0})) if newer else candidate
+        predicted[list(stack.rows)] = _stack_prediction(stack, current)
     return predicted
 
 

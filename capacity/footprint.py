@@ -34,10 +34,12 @@ class Footprint:
     streamed_params: weights that one step unpacks at batch 1
     layers: transformer layers
     linear_layers: of these, with linear attention
+    linear_state_bytes: states of linear attention that one sequence reads and writes at every step, all layers
     hidden: width of the residual stream
     kv_bytes: cache bytes of one token in the layers that keep the whole context
     window_kv_bytes: cache bytes of one token in the layers that keep a window
     window_tokens: length of that window
+    kv_group: query heads that share one KV head
     kv_heads: KV heads; more tensor-parallel devices than that keep copies
     attention_flops: operations per pair of one token and one token of its context
     compute: precision of the multiplications (fp16, fp8, int8, fp4)
@@ -55,10 +57,12 @@ class Footprint:
     streamed_params: Numbers
     layers: Numbers
     linear_layers: Numbers
+    linear_state_bytes: Numbers
     hidden: Numbers
     kv_bytes: Numbers
     window_kv_bytes: Numbers
     window_tokens: Numbers
+    kv_group: Numbers
     kv_heads: Numbers
     attention_flops: Numbers
     compute: str
@@ -126,10 +130,12 @@ def footprint(model: ModelSpec, precision: str, *, kv_bits: float | None = None,
         streamed_params=sizes.matmul_params,
         layers=float(layers),
         linear_layers=float(model.linear_attention_layers),
+        linear_state_bytes=linear_state_bytes(model),
         hidden=float(hidden),
         kv_bytes=kv_full * cache_bytes,
         window_kv_bytes=kv_window * cache_bytes,
         window_tokens=float(model.sliding_window or 0),
+        kv_group=1.0 if model.kv_lora_rank else (model.heads or 1) / (model.kv_heads or 1),
         kv_heads=float(1 if model.kv_lora_rank else (model.kv_heads or 1)),
         attention_flops=pairs,
         compute=entry.compute,
@@ -180,16 +186,27 @@ def typical_footprint(
         streamed_params=max(active - looked_up, 0.5 * active),
         layers=float(depth),
         linear_layers=0.0,
+        linear_state_bytes=0.0,
         hidden=float(width),
         kv_bytes=per_token * (kv_bits or precision.kv_bits) / 8,
         window_kv_bytes=0.0,
         window_tokens=0.0,
+        kv_group=4.0,
         kv_heads=8.0,
         attention_flops=4.0 * depth * width,
         compute=precision.compute,
         weight_bits=bytes_per_weight * 8,
         exact=False,
     )
+
+
+def linear_state_bytes(model: ModelSpec) -> float:
+    """Bytes of recurrent state read and written per sequence and step: L_linear H_v d d in 32 bits, twice (gated delta rule).
+
+    Qwen3.5 4B: 24 layers x 32 heads x 128 x 128 x 4 x 2 = 100.7 MB.
+    """
+    heads, dim = model.linear_value_heads or 0, model.linear_head_dim or 0
+    return 2.0 * 4.0 * model.linear_attention_layers * heads * dim * dim
 
 
 def kv_elements(model: ModelSpec) -> tuple[float, float]:
@@ -280,6 +297,7 @@ def assumed_quantization(text: str) -> tuple[Quantization, bool]:
         return found, True
     lowered = text.lower()
     for mark, precision in (
+        ("tq", "q2_k"),
         ("fp4", "nvfp4"),
         ("fp8", "fp8"),
         ("8", "fp8"),

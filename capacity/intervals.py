@@ -5,12 +5,18 @@ from __future__ import annotations
 from functools import cache
 from importlib import resources
 
+import numpy as np
 from pydantic import Field
 
 from capacity.accelerators import Server
 from capacity.footprint import Footprint
 from capacity.roofline import Efficiency, memory_class
 from facts.records import Basis, Fact, Source, read_facts
+
+FITTED_GENERATIONS = frozenset({"ampere", "ada", "hopper", "volta", "turing"})
+"""Chips of the rows that serving engines were fitted on."""
+MOST_EXPERTS = 16
+"""Routed experts per layer in those rows, at most."""
 
 
 class Interval(Fact):
@@ -45,13 +51,22 @@ def interval_for(name: str) -> Interval:
     return by_id["any"]
 
 
+def outside_rows(cost: Footprint, server: Server, efficiency: Efficiency) -> bool:
+    """Whether fitted parameters are asked about something that no fitted row was like: newer chips, mixtures of many experts."""
+    if server.accelerator.generation == "apple-matrix":
+        return True
+    if efficiency.engine != "trtllm":
+        return False
+    return server.accelerator.generation not in FITTED_GENERATIONS or bool(np.any(np.asarray(cost.experts) > MOST_EXPERTS))
+
+
 def interval_class(cost: Footprint, server: Server, efficiency: Efficiency, phase: str, *, stated_device: bool = False) -> str:
     """The class of an estimate: phase, how it was come by, engine, memory kind, and what is special about the model or layout."""
     if efficiency.basis is Basis.CALIBRATED:
         origin = "probed"
     elif stated_device or not cost.exact:
         origin = "typical"
-    elif not efficiency.fitted:
+    elif not efficiency.fitted or outside_rows(cost, server, efficiency):
         origin = "prior"
     else:
         origin = "fitted"

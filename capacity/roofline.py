@@ -23,6 +23,8 @@ TYPICAL_FLOPS_PER_BYTE = {"hbm": 250.0, "gddr": 130.0, "lpddr": 35.0, "ddr": 8.0
 """16-bit operations per byte of bandwidth, for a device whose peak is not stated."""
 OLD_BUILDS = "-2024"
 """Suffix of an engine's name for builds of 2024 and before, whose published rows are told apart from today's."""
+MATRIX_GAIN = 2.5
+"""16-bit matrix products over the sheet's 32-bit figure on Apple chips with matrix units in the GPU (M5): a prior, at most 4."""
 PACKED_BITS = 7.5
 """Weights with fewer bits are unpacked before they are multiplied."""
 REFERENCE_FLOPS = 1e14
@@ -46,6 +48,8 @@ class Efficiency(Fact):
     """The same for weights packed in fewer than 8 bits, which have to be unpacked."""
     kv_bandwidth_share: float = Field(gt=0, le=1.2)
     """Share of the peak bandwidth at which the cache streams."""
+    kv_repeat: float = Field(default=0.0, ge=0, le=1)
+    """Times that the cache is read, as a power of the query heads per KV head: 0 with fused attention, near 1 without."""
     flops_share: float = Field(gt=0, le=1.5)
     """Share of the dense peak in prompt processing and large batches."""
     unpack_flops: float = Field(ge=0)
@@ -68,6 +72,8 @@ class Efficiency(Fact):
     """Added to it in a mixture: routing, sorting, small matrices."""
     linear_layer_s: float = Field(default=0.0, ge=0)
     """Added per layer of linear attention: its state is read and written by several small operations."""
+    state_passes: float = Field(default=1.0, ge=0)
+    """Times that the state of linear attention crosses memory per step, over the once that a fused kernel needs."""
     prefill_layer_s: float = Field(ge=0)
     """Fixed time per layer and prompt pass, seconds."""
     step_s: float = Field(ge=0)
@@ -100,6 +106,8 @@ class Efficiency(Fact):
     """Measured over estimated prompt time, from a probe."""
     serving_factor: float = Field(default=1.0, gt=0)
     """Measured over estimated serving time, from a probe."""
+    first_factor: float = Field(default=1.0, gt=0)
+    """Measured over estimated time to first token under load, from a probe."""
     basis: Basis = Basis.ESTIMATED
     """Estimated from the sheet, or calibrated with a measurement."""
     source: Source
@@ -166,6 +174,8 @@ def rates(device: Accelerator, compute: str, efficiency: Efficiency) -> Rates:
     if link is None:
         assumed.append("link_gb_per_s")
         link = TYPICAL_LINK_GB_PER_S.get(device.link_kind, 32.0)
+    if device.generation == "apple-matrix":
+        reached *= MATRIX_GAIN
     return Rates(
         bandwidth=bandwidth,
         flops16=flops16,
@@ -209,19 +219,21 @@ def decode_step_s(
     devices = layout.tensor_parallel
     waves = layout.pipeline_parallel  # every stage works on its own B/pp sequences: a token crosses all stages one after another
     per_wave = np.maximum(batch / waves, 1.0)
-    streaming = _weight_stream_s(cost, device, efficiency, per_wave, devices)
+    streaming = _weight_stream_s(cost, device, efficiency, per_wave, layout)
     cache = (
         per_wave
         * cost.sequence_kv_bytes(context_tokens)
-        * _copies(cost, layout)
+        * np.power(cost.kv_group, efficiency.kv_repeat)
+        * cache_copies(cost, layout)
         / (efficiency.kv_bandwidth_share * device.bandwidth * devices)
     )
-    activations = per_wave * _activation_bytes(cost, efficiency) / (efficiency.bandwidth_share * device.bandwidth * devices)
+    moved = _activation_bytes(cost, efficiency) + cost.linear_state_bytes * efficiency.state_passes
+    activations = per_wave * moved / (efficiency.bandwidth_share * device.bandwidth * devices)
     work = per_wave * (2.0 * cost.matmul_params + cost.attention_flops * context_tokens)
     compute = work / (_flops_share(cost, efficiency) * device.flops * devices)
     per_layer = efficiency.layer_s + (efficiency.expert_layer_s if cost.is_mixture else 0.0)
     fixed = cost.layers * per_layer + cost.linear_layers * efficiency.linear_layer_s + efficiency.step_s + per_wave * efficiency.sequence_s
-    total = streaming + cache + activations + compute + fixed + all_reduce_s(cost, device, efficiency, per_wave, devices)
+    total = streaming + cache + activations + compute + fixed + exchange_s(cost, device, efficiency, per_wave, layout)
     return total * efficiency.decode_factor
 
 
@@ -269,12 +281,9 @@ def prefill_work_s(
         efficiency.attention_share * device.flops16 * devices
     )
     activations = total_tokens * _activation_bytes(cost, efficiency) / (efficiency.bandwidth_share * device.bandwidth * devices)
-    streaming = passes * _weight_stream_s(cost, device, efficiency, total_tokens / np.maximum(passes, 1e-9), devices)
+    streaming = passes * _weight_stream_s(cost, device, efficiency, total_tokens / np.maximum(passes, 1e-9), layout)
     return (
-        compute
-        + activations
-        + streaming
-        + passes * all_reduce_s(cost, device, efficiency, total_tokens / np.maximum(passes, 1e-9), devices)
+        compute + activations + streaming + passes * exchange_s(cost, device, efficiency, total_tokens / np.maximum(passes, 1e-9), layout)
     )
 
 
@@ -286,6 +295,18 @@ def all_reduce_s(cost: Footprint, device: Rates, efficiency: Efficiency, rows: N
     share = (devices - 1.0) / devices
     one = 2.0 * share * rows * cost.hidden * 2.0 / (efficiency.link_share * device.link) + efficiency.link_s * np.log2(devices)
     return 2.0 * cost.layers * one
+
+
+def exchange_s(cost: Footprint, device: Rates, efficiency: Efficiency, rows: Numbers, layout: Layout) -> Numbers:
+    """What devices of one replica send each other per pass: all-reduces, or with data-parallel attention two all-to-alls per layer.
+
+    An all-to-all takes each of a device's T/n rows to k experts: (T/n) k h (n-1)/n bytes x 2, out and back.
+    """
+    devices = layout.tensor_parallel
+    if not layout.attention_data_parallel:
+        return all_reduce_s(cost, device, efficiency, rows, devices)
+    sent = rows / devices * cost.experts_per_token * cost.hidden * 2.0 * (devices - 1.0) / devices
+    return 2.0 * cost.layers * (sent / (efficiency.link_share * device.link) + efficiency.link_s * np.log2(devices))
 
 
 @cache
@@ -337,6 +358,11 @@ def single(layout: Layout) -> Layout:
     return replace(layout, pipeline_parallel=1.0)
 
 
+def cache_copies(cost: Footprint, layout: Layout) -> Numbers:
+    """Copies of one sequence's cache in a replica: none with data-parallel attention, which keeps each sequence on one device."""
+    return 1.0 if layout.attention_data_parallel else kv_copies(cost, layout.tensor_parallel)
+
+
 # --- parts -----------------------------------------------------------------------------------------------------------
 
 _ENGINE_PREFIXES = (
@@ -359,16 +385,17 @@ _ENGINE_PREFIXES = (
 )
 
 
-def _weight_stream_s(cost: Footprint, device: Rates, efficiency: Efficiency, rows: Numbers, devices: Numbers) -> Numbers:
-    """Weights over bandwidth, and the work of unpacking them once a step."""
+def _weight_stream_s(cost: Footprint, device: Rates, efficiency: Efficiency, rows: Numbers, layout: Layout) -> Numbers:
+    """Weights over bandwidth, and the work of unpacking them once a step; data-parallel attention streams the dense part everywhere."""
+    devices = layout.tensor_parallel
     packed = cost.weight_bits < PACKED_BITS
     share = efficiency.packed_bandwidth_share if packed else efficiency.bandwidth_share
-    experts = cost.streamed_bytes(rows) - cost.dense_bytes
-    streamed = (cost.dense_bytes + experts / efficiency.expert_share) / (share * device.bandwidth * devices)
+    experts = (cost.streamed_bytes(rows) - cost.dense_bytes) / devices
+    dense = cost.dense_bytes / (1.0 if layout.attention_data_parallel else devices)
+    streamed = (dense + experts / efficiency.expert_share) / (share * device.bandwidth)
     if not packed or efficiency.unpack_flops == 0.0:
         return streamed
-    weights = (cost.dense_bytes + experts) * 8.0 / cost.weight_bits
-    unpacked = weights * efficiency.unpack_flops / (device.unpacking * devices)
+    unpacked = (dense + experts) * 8.0 / cost.weight_bits * efficiency.unpack_flops / device.unpacking
     both: Numbers = np.power(np.power(streamed, 8.0) + np.power(unpacked, 8.0), 0.125)
     return both
 
@@ -380,7 +407,3 @@ def _activation_bytes(cost: Footprint, efficiency: Efficiency) -> Numbers:
 def _flops_share(cost: Footprint, efficiency: Efficiency) -> float:
     share = efficiency.packed_flops_share if cost.weight_bits < PACKED_BITS else efficiency.flops_share
     return share * (efficiency.expert_share if cost.is_mixture else 1.0)
-
-
-def _copies(cost: Footprint, layout: Layout) -> Numbers:
-    return 1.0 if layout.attention_data_parallel else kv_copies(cost, layout.tensor_parallel)

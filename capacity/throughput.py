@@ -11,9 +11,20 @@ import numpy as np
 from capacity.accelerators import Server
 from capacity.footprint import Footprint, Numbers, footprint
 from capacity.intervals import Interval, interval_class, interval_for
-from capacity.memory import CACHE_BLOCK_TOKENS, activation_bytes, fit, kv_copies, usable_bytes
+from capacity.memory import CACHE_BLOCK_TOKENS, activation_bytes, fit, usable_bytes
 from capacity.models import ModelSpec
-from capacity.roofline import Efficiency, Layout, Rates, decode_step_s, efficiency_for, engine_id, prefill_s, prefill_work_s, rates
+from capacity.roofline import (
+    Efficiency,
+    Layout,
+    Rates,
+    cache_copies,
+    decode_step_s,
+    efficiency_for,
+    engine_id,
+    prefill_s,
+    prefill_work_s,
+    rates,
+)
 from facts.errors import InputError
 from facts.records import Basis
 from facts.units import MS_PER_S
@@ -229,6 +240,7 @@ def closed_loop(
         wait = first - alone
     service = service * efficiency.serving_factor
     first = first * efficiency.serving_factor
+    first = np.minimum(first * efficiency.first_factor, np.maximum(first, 0.95 * service))
     tpot = np.where(outputs > 1.0, (service - first) / np.maximum(outputs - 1.0, 1.0), step)
     slot_wait = np.maximum(concurrency / np.maximum(cap, 1.0) - 1.0, 0.0) * service
     return Steady(
@@ -288,7 +300,7 @@ def open_loop(
     wait = prompt_wait + slot_wait + running_step
     return Steady(
         in_flight=high,
-        ttft_s=alone + wait,
+        ttft_s=(alone + wait) * efficiency.first_factor,
         tpot_s=per_token,
         requests_per_s=rate_per_s,
         prompt_s=alone,
@@ -322,9 +334,11 @@ def sequence_cap(cost: Footprint, server: Server, efficiency: Efficiency, load: 
     """
     devices = float(layout.devices)
     memory = kv_room_bytes(cost, Server(accelerator=server.accelerator, gpus=max(1, round(devices))), efficiency)
+    if layout.attention_data_parallel:  # every device keeps its own attention and dense layers
+        memory -= float((layout.tensor_parallel - 1.0) * cost.dense_bytes)
     tokens = load.input_tokens + load.output_tokens * (1.0 if efficiency.reserves_whole_answers else 0.5)
     context = float(np.ceil(np.asarray(tokens) / CACHE_BLOCK_TOKENS) * CACHE_BLOCK_TOKENS)
-    per_sequence = float(np.maximum(cost.sequence_kv_bytes(context) * kv_copies(cost, layout.tensor_parallel), 1.0))
+    per_sequence = float(np.maximum(cost.sequence_kv_bytes(context) * cache_copies(cost, layout), 1.0))
     return float(np.clip(memory / per_sequence, 0.0, efficiency.max_sequences))
 
 

@@ -173,7 +173,7 @@ def test_a_probe_row_moves_its_device_and_other_models_on_it_and_narrows_the_int
     after = list(csv.DictReader((tmp_path / "out.csv").open(encoding="utf-8")))
     ratios = [float(found["predicted"]) / earlier.predicted for found, earlier in zip(after, before, strict=True)]
     assert 0.8 < ratios[0] < 0.9
-    assert ratios[1] == pytest.approx(ratios[0], rel=1e-4)
+    assert ratios[1] == pytest.approx(ratios[0], rel=0.05)  # a larger model spends less of its time per layer on fixed work
     assert ratios[2] == pytest.approx(1.0, rel=1e-4)
     assert [found["basis"] for found in after] == ["calibrated", "calibrated", "estimated"]
     assert float(after[0]["high80"]) / float(after[0]["low80"]) < before[0].high80 / before[0].low80
