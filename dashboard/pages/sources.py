@@ -1,18 +1,39 @@
-"""Sources: every number in use with where it comes from, when it was read and how it was come by."""
+"""Sources: every number in use with where it comes from; live prices; published claims recomputed; the method."""
 
 from datetime import UTC, datetime
 
 import streamlit as st
 
+from dashboard import claims_section, method_section, parts, price_section, state, tables
 from dashboard import format as fmt
-from dashboard import parts, state, tables
 
 OLD_DAYS = 90
+NUMBERS, PRICES, CLAIMS, METHOD = "Numbers in use", "Price refresh", "Published claims", "Method"
 
 
 def page() -> None:
-    recommendation = state.decided(datetime.now(UTC).date()).recommendation
     st.title("Sources", anchor=False)
+    shown = st.segmented_control(
+        "Show",
+        [NUMBERS, PRICES, CLAIMS, METHOD],
+        default=NUMBERS,
+        required=True,
+        key="sources.part",
+        label_visibility="collapsed",
+        persist_state="session",
+    )
+    if shown == PRICES:
+        price_section.show()
+    elif shown == CLAIMS:
+        claims_section.show(datetime.now(UTC).date())
+    elif shown == METHOD:
+        method_section.show()
+    else:
+        numbers()
+
+
+def numbers() -> None:
+    recommendation = state.decided(datetime.now(UTC).date()).recommendation
     dated = [line for line in recommendation.sources if line.age_days is not None]
     oldest = max(dated, key=lambda line: line.age_days or 0, default=None)
     if oldest is not None:
