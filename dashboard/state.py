@@ -5,18 +5,21 @@ from __future__ import annotations
 import logging
 import platform
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from facts.errors import InputError
 from facts.settings import Settings, settings
 
 if TYPE_CHECKING:
+    from dashboard.doubt_desk import DoubtDesk, Doubted
     from probes.measurement import Measurement
     from probes.runner import ProbeJob, ProbeRequest
     from selector.catalog import Catalog
@@ -35,11 +38,15 @@ class Decided:
 
     recommendation: the decision
     measurements: the measurements it could use
+    catalog: loads what it was decided with
+    key: what it was made of
     not_kept: why it is not in the database, or ""
     """
 
     recommendation: Recommendation
     measurements: tuple[Measurement, ...]
+    catalog: Callable[[], Catalog]
+    key: tuple[Hashable, ...]
     not_kept: str = ""
 
 
@@ -79,6 +86,8 @@ def decided(as_of: date) -> Decided:
         accept = bool(st.session_state.get(ACCEPT_DOUBTFUL, False))
         stored = stored_ids(asked.workload.name, as_of)
         recommendation, not_kept = _decided(asked.model_dump_json(), as_of, ids, accept, stored, _scenario=asked, _measurements=known)
+        prices = asked.prices.model_dump_json()
+        catalog = partial(_catalog, as_of, prices, ids, accept, stored, _scenario=asked, _measurements=known)
     except InputError as error:
         st.error(fmt.markdown_literal(str(error)), title="This cannot be decided")
         st.stop()
@@ -86,8 +95,29 @@ def decided(as_of: date) -> Decided:
     return Decided(
         recommendation=recommendation,
         measurements=tuple(measurement for measurement in known if measurement.id in used),
+        catalog=catalog,
+        key=(recommendation.inputs_sha256, as_of, ids, accept, stored),
         not_kept=not_kept,
     )
+
+
+def doubt_of(found: Decided, *, wait: bool = False) -> Doubted | None:
+    """The doubt of a decision, 10,000 draws of it; None while it is being computed beside the page, unless it is waited for."""
+    from dashboard.doubt_desk import doubted
+
+    catalog = found.catalog()
+    context = get_script_run_ctx(suppress_warning=True)
+    who = "" if context is None else context.session_id
+    ask = doubt_desk().wait if wait else doubt_desk().ask
+    return ask(found.key, partial(doubted, found.recommendation, catalog), who=who)
+
+
+@st.cache_resource(show_spinner=False)
+def doubt_desk() -> DoubtDesk:
+    """Where every session's doubts are computed, one after the other."""
+    from dashboard.doubt_desk import DoubtDesk
+
+    return DoubtDesk()
 
 
 def usable_measurements() -> tuple[Measurement, ...]:
@@ -244,4 +274,4 @@ def _warm() -> None:
     import pandas  # noqa: F401 -- its import is the point
     import plotly.graph_objects  # noqa: F401 -- likewise
 
-    import selector.recommendation  # noqa: F401 -- likewise
+    import selector.sensitivity  # noqa: F401 -- likewise
