@@ -232,27 +232,29 @@ def gap(result: GateResult) -> Chart:
     low, middle, high, limit = (100.0 * share for share in (result.low, result.difference, result.high, result.limit))
     colour = GATE_COLOURS[result.verdict]
     figure = go.Figure()
-    figure.add_trace(go.Scatter(x=[low, high], y=[0.45, 0.45], mode="lines", line={"color": colour, "width": 12}, hoverinfo="skip"))
+    figure.add_trace(go.Scatter(x=[low, high], y=[0.5, 0.5], mode="lines", line={"color": colour, "width": 10}, hoverinfo="skip"))
     figure.add_trace(
         go.Scatter(
             x=[middle],
-            y=[0.45],
+            y=[0.5],
             mode="markers",
-            marker={"size": 16, "color": colour},
+            marker={"size": 20, "color": colour},
             hovertemplate=f"{signed_points(middle)} points on your cases",
         )
     )
-    figure.add_shape(type="line", x0=limit, x1=limit, y0=0.0, y1=0.9, line={"color": OTHER_COLOUR, "width": 3, "dash": "dash"})
-    figure.add_shape(type="line", x0=0.0, x1=0.0, y0=0.0, y1=0.9, line={"color": OTHER_COLOUR, "width": 1, "dash": "dot"})
-    for at, y, text, side in (
-        (limit, 0.86, f"limit {signed_points(limit)}", "right"),
-        (0.0, 0.86, "as good as today", "left"),
-        (low, 0.45, signed_points(low), "right"),
-        (high, 0.45, signed_points(high), "left"),
-    ):
-        shift = (-1 if side == "right" else 1) * (8 if y == 0.86 else 12)
-        figure.add_annotation(x=at, y=y, text=text, showarrow=False, xanchor=side, yanchor="middle", xshift=shift)
+    figure.add_shape(type="line", x0=limit, x1=limit, y0=0.3, y1=0.96, line={"color": OTHER_COLOUR, "width": 3, "dash": "dash"})
+    figure.add_shape(type="line", x0=0.0, x1=0.0, y0=0.3, y1=0.96, line={"color": OTHER_COLOUR, "width": 1, "dash": "dot"})
     left, right = _room_for_labels(low, high, limit)
+    narrow = high - low < 0.35 * (right - left)
+    for at, y, text, side, shift in (
+        (limit, 0.88, f"limit {signed_points(limit)}", "right", -8),
+        (0.0, 0.88, "as good as today", "left", 8),
+        (low, 0.18, signed_points(low), "right" if narrow else "left", 0),
+        (high, 0.18, signed_points(high), "left" if narrow else "right", 0),
+        (middle, 0.18, signed_points(middle), "center", 0),
+    ):
+        if at != middle or not narrow:
+            figure.add_annotation(x=at, y=y, text=text, showarrow=False, xanchor=side, yanchor="middle", xshift=shift)
     ticks = _signed_ticks(left, right)
     figure.update_layout(
         height=190,
@@ -468,7 +470,7 @@ def _room_for_labels(low: float, high: float, limit: float) -> tuple[float, floa
 
 
 def _signed_ticks(left: float, right: float) -> list[float]:
-    step = nice_ticks(right - left, 5)[1]
+    step = nice_ticks(right - left, 8)[1]
     return [step * index for index in range(math.ceil(left / step), math.floor(right / step) + 1)]
 
 

@@ -103,28 +103,33 @@ def result(look: GateLook, recommendation: Recommendation) -> None:
     if found.counts is not None:
         parts.table(counts_table(found), "How often each of the two is right on the same cases")
     if found.notes:
-        parts.points(list(found.notes))
+        parts.points([f"{note[:1].upper()}{note[1:]}." for note in found.notes])
     details(found)
 
 
 def cards(found: GateResult) -> tuple[Card, ...]:
-    """Both scores, the chance, and what is missing."""
+    """The two scores, the chance, and what is missing."""
+    score = Card(
+        label="The option's score",
+        value=one_digit(found.option_mean),
+        note=f"today's model {one_digit(found.baseline_mean)}; limit {one_digit(found.baseline_mean + found.limit)}",
+    )
     chance = (
         Card(label="Chance of being within the limit", value=fmt.share(found.probability), note="given these cases; the bar is 95%")
         if found.probability is not None
-        else Card(label="Keeps of today's score", value=fmt.share(found.kept_share), note=f"at least {fmt.share(max(found.kept_low, 0.0))}")
+        else Card(label="Keeps of today's score", value=one_digit(found.kept_share), note=f"at least {one_digit(max(found.kept_low, 0.0))}")
     )
     more = (
         Card(label="More cases to settle it", value=f"{found.extra_items:,}", note="with 80% chance, if the gap is as it looks")
         if found.extra_items is not None
         else Card(label="Cases", value=f"{found.n:,}", note=f"in {found.clusters:,} clusters" if found.clusters else "taken as unrelated")
     )
-    return (
-        Card(label="Today's model", value=fmt.share(found.baseline_mean), note=f"score on {found.n:,} cases"),
-        Card(label="The option", value=fmt.share(found.option_mean), note=f"limit {fmt.share(found.baseline_mean + found.limit)}"),
-        chance,
-        more,
-    )
+    return score, chance, more
+
+
+def one_digit(share: float) -> str:
+    """0.8625 as '86.2%': two scores that differ by half a point must not look alike."""
+    return f"{100 * share:.1f}%"
 
 
 def what_decide_says(recommendation: Recommendation) -> None:
@@ -178,8 +183,8 @@ def slices_table(found: GateResult) -> pd.DataFrame:
             {
                 "Slice": one.name,
                 "Cases": f"{one.n:,}",
-                "Today": fmt.share(one.baseline_mean),
-                "Option": fmt.share(one.option_mean),
+                "Today": one_digit(one.baseline_mean),
+                "Option": one_digit(one.option_mean),
                 "Gap": points(one.difference),
                 "Interval": f"{points(one.low)} to {points(one.high)}",
             }
@@ -532,13 +537,11 @@ def history(looks: Sequence[GateLook], recommendation: Recommendation) -> None:
     st.subheader("Tests kept with this scenario", anchor=False)
     rows = [
         {
-            "When": look.created[:10],
-            "What": project.tested_name(look, recommendation),
-            "Which test": project.STAGE_NAMES[look.stage],
+            "When": look.created[:10] + (f", {look.who}" if look.who else ""),
+            "What": f"{project.tested_name(look, recommendation)}, {project.STAGE_NAMES[look.stage]}",
             "Cases": f"{look.result.n:,}",
             "Gap": f"{points(look.result.difference)} ({points(look.result.low)} to {points(look.result.high)})",
             "Verdict": project.VERDICT_NAMES[look.result.verdict],
-            "By": look.who or fmt.NOTHING,
         }
         for look in reversed(looks)
     ]

@@ -12,7 +12,8 @@ from dashboard.report import Card
 from facts.errors import InputError
 from facts.settings import settings
 from selector.drift import Alarm, Drift
-from selector.playbook import Advice, Entry, Playbook, StageStatus, State
+from selector.looks import Stage
+from selector.playbook import Advice, Entry, Playbook, StageStatus, State, StepValue
 from selector.store import save_entry
 
 MESSAGE = "playbook.message"
@@ -76,6 +77,8 @@ def standing_word(playbook: Playbook) -> tuple[str, str]:
         return "In production", "green"
     if playbook.value is None:
         return "Open", "gray"
+    if playbook.next is Stage.PRODUCTION and playbook.value.advice is Advice.RUN:
+        return "Ready to go live", "green"
     return ADVICE_NAMES[playbook.value.advice], ADVICE_COLOURS[playbook.value.advice]
 
 
@@ -86,39 +89,42 @@ def headline(playbook: Playbook) -> str:
 
 
 def cards(playbook: Playbook) -> tuple[Card, ...]:
-    """What the next step costs, what going on is worth, the chance, what waiting forgoes."""
-    found = []
+    """What the next step costs, what going on is worth, the chance."""
+    value, found = playbook.value, []
     if playbook.next is not None:
-        left = 0.0 if playbook.value is None else playbook.value.cost_usd
-        found.append(
-            Card(
-                label="Next step costs",
-                value=fmt.usd(playbook.next_cost_usd),
-                note=f"{fmt.usd(left)} until the answer" if left else "nothing is left to spend before the answer",
-            )
-        )
-    value = playbook.value
+        left = 0.0 if value is None else value.cost_usd
+        note = f"{fmt.usd(left)} until the answer" if left else "the answer is paid for"
+        found.append(Card(label="Next step costs", value=fmt.usd(playbook.next_cost_usd), note=note))
     if value is not None:
         between = f"between {fmt.usd(value.value_low_usd)} and {fmt.usd(value.value_high_usd)}"
         found.append(Card(label="Going on is worth", value=fmt.usd(value.value_usd), note="as tested" if value.measured else between))
-        even = "" if value.break_even_probability is None else f"; pays from {fmt.share(value.break_even_probability)}"
-        chance = "from your own test" if value.measured else f"{fmt.share(value.low)} to {fmt.share(value.high)}"
-        found.append(Card(label="Chance that it is good enough", value=fmt.share(value.probability), note=f"{chance}{even}"))
-    if playbook.next is not None and playbook.saving_month_usd is not None and playbook.saving_month_usd > 0:
-        found.append(Card(label="A month of waiting forgoes", value=fmt.usd(playbook.saving_month_usd), note="if it turns out good enough"))
-    if playbook.retraining_year_usd > 0:
-        once = fmt.usd(playbook.retraining_once_usd)
-        found.append(
-            Card(label="Keeping it good, a year", value=fmt.usd(playbook.retraining_year_usd), note=f"{once} each time; in the bill")
-        )
+        found.append(chance(playbook, value))
     return tuple(found)
 
 
+def chance(playbook: Playbook, value: StepValue) -> Card:
+    """The chance, or that the option's own test is passed: then it is no chance any more."""
+    if playbook.next is Stage.PRODUCTION:
+        return Card(label="Its own test", value="passed", note="shown good enough on your own cases")
+    even = "" if value.break_even_probability is None else f"; pays from {fmt.share(value.break_even_probability)}"
+    spread = "from your own test" if value.measured else f"{fmt.share(value.low)} to {fmt.share(value.high)}"
+    return Card(label="Chance that it is good enough", value=fmt.share(value.probability), note=f"{spread}{even}")
+
+
 def what_the_money_says(playbook: Playbook) -> None:
-    if playbook.looks_rule:
-        parts.text(playbook.looks_rule)
+    said = []
+    if playbook.next is not None and playbook.saving_month_usd is not None and playbook.saving_month_usd > 0:
+        good = "" if playbook.next is Stage.PRODUCTION else " if it turns out good enough"
+        said.append(f"Each month of waiting forgoes {fmt.usd(playbook.saving_month_usd)}{good}.")
+    if playbook.retraining_year_usd > 0:
+        once = fmt.usd(playbook.retraining_once_usd)
+        said.append(f"The bill holds {fmt.usd(playbook.retraining_year_usd)} a year for keeping it good, {once} each time.")
     if playbook.more_cases:
-        parts.text(f"The last test is not decided: {playbook.more_cases:,} more labelled cases would settle it.")
+        said.append(f"The last test is not decided: {playbook.more_cases:,} more labelled cases would settle it.")
+    if playbook.looks_rule:
+        said.append(playbook.looks_rule)
+    if said:
+        parts.points(said)
     if playbook.next is not None:
         with st.container(horizontal=True):
             st.page_link("dashboard/pages/evaluate.py", label="Run a test, or plan one")
@@ -140,7 +146,10 @@ def stage(status: StageStatus, playbook: Playbook, scenario_name: str) -> None:
         if status.state is State.NEXT:
             parts.text(status.question)
             about(status)
-            mark_done(status, scenario_name)
+            if is_decided_by_a_test(status, playbook):
+                st.caption("Only the result of its test decides: run it on Evaluate.")
+            else:
+                mark_done(status, scenario_name)
         else:
             with st.expander("What it is, and what it costs"):
                 parts.text(status.question)
@@ -170,11 +179,14 @@ def about(status: StageStatus) -> None:
             parts.table(pd.DataFrame(rows), f"What the stage {status.title} costs, from the option's bill")
 
 
+def is_decided_by_a_test(status: StageStatus, playbook: Playbook) -> bool:
+    """Whether a note cannot close the stage: the test of the option as it would ship."""
+    tuned = playbook.stage(Stage.TUNING).state is not State.NOT_NEEDED
+    return status.stage is (Stage.TUNING if tuned else Stage.EXPERIMENT)
+
+
 def mark_done(status: StageStatus, scenario_name: str) -> None:
-    """A note, a name, and the button; a test's stage is decided by its result alone, so it has a link instead."""
-    decided_by_a_test = status.stage in ("experiment", "tuning", "production")
-    if decided_by_a_test and status.gate is None:
-        st.caption("Its test is run on Evaluate; going live opens when the test shows good enough.")
+    """A note, a name, and the button."""
     with st.form(f"playbook.form.{status.stage}", border=False):
         left, right = st.columns([3, 1], vertical_alignment="bottom")
         note = left.text_input("What was found (kept with the project)", key=f"playbook.note.{status.stage}", max_chars=400)
