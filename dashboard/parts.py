@@ -6,10 +6,13 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import format as fmt
+from dashboard import state
 from dashboard.charts import Chart
+from dashboard.doubt_desk import Doubted
 from dashboard.report import Card
 from selector.results import Recommendation
 
+TICK_S = 0.5
 ACTION_COLOURS = {"stay": "gray", "test_first": "blue", "move": "green", "none_feasible": "red"}
 
 
@@ -59,3 +62,24 @@ def text(sentence: str) -> None:
 def points(sentences: tuple[str, ...] | list[str]) -> None:
     """A list of sentences that are not Markdown."""
     st.markdown("\n".join(f"- {fmt.markdown_literal(sentence)}" for sentence in sentences))
+
+
+def doubt(decided: state.Decided) -> Doubted | None:
+    """The doubt of a decision. None while it is computed: the page goes on without it and is drawn again when it is there."""
+    found = state.doubt_of(decided)
+    if found is None:
+        st.fragment(_until_doubted, run_every=TICK_S)(decided)
+    return found
+
+
+def doubt_pending(found: Doubted | None, height: int = 120) -> None:
+    """What stands in the place of a doubt that is not there yet, or cannot be."""
+    if found is None:
+        st.skeleton(height=height)
+    elif found.problem:
+        text(found.problem)
+
+
+def _until_doubted(decided: state.Decided) -> None:
+    if state.doubt_of(decided) is not None:
+        st.rerun()

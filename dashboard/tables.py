@@ -134,6 +134,41 @@ def key_figures(option: OptionResult) -> pd.DataFrame:
     return pd.DataFrame([{"Figure": name, "Value": value} for name, value in figures.items()])
 
 
+def linear_table(recommendation: Recommendation) -> pd.DataFrame:
+    """The three arms by the article's own method, beside ours, and why the two differ."""
+    return pd.DataFrame(
+        [
+            {
+                "Arm": row.label,
+                "The article's price": f"{fmt.usd(row.usd_per_mtok, cents=True)} per M tokens",
+                "A month of your volume": fmt.usd(row.usd_per_month),
+                "A year": fmt.usd(row.usd_per_year),
+                "Ours": fmt.NOTHING if row.our_usd_per_mtok is None else f"{fmt.usd(row.our_usd_per_mtok, cents=True)} per M tokens",
+                "Why they differ": row.because[:1].upper() + row.because[1:],
+            }
+            for row in recommendation.article_method
+        ]
+    )
+
+
+def views_table(recommendation: Recommendation) -> pd.DataFrame:
+    """What stands beside the total and is never ranked: amortised view, electricity, emissions; options with servers only."""
+    return pd.DataFrame(
+        [
+            {
+                "Option": option.title,
+                "Cash total": fmt.usd(option.total_usd),
+                "Amortised total": fmt.usd(option.amortised_total_usd),
+                "Electricity": fmt.NOTHING if option.energy_kwh is None else f"{option.energy_kwh:,.0f} kWh",
+                "Per million tokens": fmt.NOTHING if option.kwh_per_mtok is None else f"{option.kwh_per_mtok:.3g} kWh",
+                "Emissions": fmt.NOTHING if option.co2e_kg is None else f"{option.co2e_kg:,.0f} kg CO2e",
+            }
+            for option in recommendation.options
+            if option.total_usd is not None and (option.amortised_total_usd is not None or option.energy_kwh is not None)
+        ]
+    )
+
+
 def path_table(recommendation: Recommendation) -> pd.DataFrame:
     """The walk through the decision tree, one row per question."""
     return pd.DataFrame(

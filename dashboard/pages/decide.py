@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from dashboard import charts, components, parts, report, state, tables
+from dashboard import charts, components, doubt_words, parts, report, state, tables
 from dashboard import format as fmt
+from dashboard.doubt_desk import Doubted
 from selector.results import Recommendation
 from selector.tree import load_tree
 
@@ -13,10 +14,12 @@ from selector.tree import load_tree
 def page() -> None:
     decided = state.decided(datetime.now(UTC).date())
     recommendation = decided.recommendation
+    doubted = parts.doubt(decided)
     parts.verdict(recommendation)
     parts.cards(report.cards(recommendation))
     fixed_table(recommendation)
     what_it_rests_on(recommendation, decided.not_kept)
+    what_would_flip(recommendation, doubted)
     path(recommendation)
     options(recommendation)
 
@@ -41,6 +44,23 @@ def what_it_rests_on(recommendation: Recommendation, not_kept: str) -> None:
     parts.text(f"{recommendation.measured.sentence} {report.measured_share(recommendation)}")
     with st.container(horizontal=True):
         st.page_link("dashboard/pages/measure.py", label="Measure this machine")
+
+
+def what_would_flip(recommendation: Recommendation, doubted: Doubted | None) -> None:
+    """How sure the advice is, the price to negotiate, and the nearest values at which it is another."""
+    st.subheader("What would flip this", anchor=False)
+    if doubted is None or doubted.doubt is None:
+        parts.doubt_pending(doubted)
+        return
+    found = doubted.doubt
+    parts.text(doubt_words.sure_sentence(found, recommendation))
+    parts.text(doubt_words.negotiation_sentence(found, recommendation))
+    flips = doubt_words.flip_sentences(found, recommendation)
+    if flips:
+        st.markdown("**One number alone, the nearest first**")
+        parts.points(flips)
+    with st.expander("What does not flip it"):
+        parts.text(doubt_words.unreached_sentence(found))
 
 
 def path(recommendation: Recommendation) -> None:
