@@ -95,7 +95,7 @@ def measure_endpoint(
     """
     url = check_url(settings.url)
     settings = settings.model_copy(update={"url": url})
-    _check(settings)
+    check_settings(settings)
     before = environment.contention_over(1.0)
     machine = environment.read_environment(before)
     start = environment.processor_times()
@@ -340,7 +340,8 @@ class _Run:
 # ---- below: small things ----
 
 
-def _check(settings: EndpointSettings) -> None:
+def check_settings(settings: EndpointSettings) -> None:
+    """InputError for settings that cannot work together."""
     if settings.max_usd is not None and not (settings.input_usd_per_mtok or settings.output_usd_per_mtok):
         raise InputError("a cap in USD needs the prices: give input_usd_per_mtok and output_usd_per_mtok")
     if settings.search and not settings.has_limits:

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from facts.errors import InputError
 from probes import environment, llamacpp, proxy, synthetic
 from probes.child import ChildRequest
 from probes.doubts import with_doubts
-from probes.lock import HostLock, ProbeBusyError
+from probes.lock import HostLock, take_or_wait, wait_for_lock
 from probes.measurement import Contention, Environment, LlamaCppSettings, Measurement, ModelFile, Power, Status, TestResult
 from probes.power import PowerMeter
 from probes.progress import EVENT, MAX_LINE_BYTES, Done, Estimate, Event, Failed, Loaded, Repetition, Stage, TestDone, Written
@@ -44,7 +44,6 @@ ASSERTION = re.compile(r"GGML_ASSERT|GGML_ABORT|what\(\):|error loading model:")
 CRASH_LINE = re.compile(r"terminate called|error|failed|unable|missing|not found", re.IGNORECASE)
 START_LIMIT_S = 900.0
 """Time that writing and loading may take, beside three times the measuring budget."""
-LOCK_POLL_S = 0.5
 WATCH_S = 2.0
 """How long the machine is watched before a probe, for contention."""
 
@@ -137,12 +136,7 @@ class ProbeJob:
         `listen` is called with each event, from the probe's own thread.
         """
         job = cls(request, created, listen)
-        try:
-            job._lock.take(request.what, created)
-        except ProbeBusyError as error:
-            if not request.wait:
-                raise
-            job._message = str(error)
+        job._message = take_or_wait(job._lock, request.what, created, wait=request.wait) or job._message
         job._thread.start()
         return job
 
@@ -212,15 +206,10 @@ class ProbeJob:
             self._lock.release()
 
     def _wait_for_lock(self) -> bool:
-        while not self._cancel.wait(LOCK_POLL_S):
-            now = self.created + timedelta(seconds=self.elapsed_s)
-            try:
-                self._lock.take(self.request.what, now)
-            except ProbeBusyError as error:
-                self._message = str(error)
-                continue
-            return True
-        return False
+        def tell(message: str) -> None:
+            self._message = message
+
+        return wait_for_lock(self._lock, self.request.what, self.created, self._cancel, tell)
 
     def _measure(self) -> None:
         self._state, self._message = State.RUNNING, "watching what else is running"
