@@ -158,7 +158,7 @@ def test_other_columns_their_order_and_the_delimiter_do_not_matter(log, delimite
 
 def test_a_packed_log_is_known_by_its_content(tmp_path):
     path = tmp_path / "log.csv"  # no .gz in the name
-    path.write_bytes(gzip.compress("\n".join((HEADER, *GOOD)).encode()))
+    path.write_bytes(gzip.compress("\n".join((HEADER, *GOOD)).encode(), mtime=0))
     assert summarize(path).requests == 2
 
 
@@ -240,7 +240,7 @@ def test_broken_json_lines_are_counted_and_shown_with_their_lines(tmp_path):
         ((HEADER + "\nx,y,z\n").encode(), "0 rows could be read and 1 could not; the first, line 2"),
         ((HEADER + "\n" + GOOD[0]).encode(), "at one moment"),
         (b"\x1f\x8bjunk", "cannot be read"),
-        (gzip.compress(b"TIMESTAMP,b\n" * 10_000)[:60], "cannot be read"),
+        (gzip.compress(b"TIMESTAMP,b\n" * 10_000, mtime=0)[:60], "cannot be read"),
         (HEADER.encode("utf-16"), "is UTF-16 text"),
         (bytes(range(256)) * 100, "no request log|cannot be read|no line"),
         (b"x" * 200_000, "no header that can be read"),
