@@ -9,6 +9,7 @@ import typer
 
 from capacity.accelerators import Accelerator, Server, accelerator, accelerators, find_accelerator
 from capacity.accuracy import evaluate, intervals_of, priors, report
+from capacity.choices import precision_choices
 from capacity.estimate import estimate_file
 from capacity.fitting import fit_all
 from capacity.memory import fit as memory_fit
@@ -20,7 +21,7 @@ from capacity.throughput import serving_curve
 from capacity.write import write_efficiencies, write_intervals
 from facts.commandline import run
 from facts.errors import InputError
-from facts.units import BYTES_PER_GIB
+from facts.units import BYTES_PER_GB, BYTES_PER_GIB
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="What a server carries.")
 
@@ -63,6 +64,28 @@ def fit_command(
     for point in curve.points:
         interval = f"{point.low80:,.0f} to {point.high80:,.0f}"
         print(f"{point.concurrency:9d} {point.ttft_ms:9,.0f} {point.tpot_ms:9,.1f} {point.output_tokens_per_s:10,.0f}   {interval}")
+
+
+@app.command()
+def precisions(
+    name: Annotated[str, typer.Argument(help="model")],
+    device: Annotated[str, typer.Argument(help="device")],
+    gpus: Annotated[int, typer.Option(help="devices of the server")] = 1,
+    context: Annotated[int, typer.Option(help="tokens of one request, prompt and answer")] = 4096,
+    engine: Annotated[str, typer.Option(help="vllm, sglang, trtllm, llama.cpp, mlx")] = "llama.cpp",
+) -> None:
+    """Size, speed and published loss of quality of a model's usual precisions on a server."""
+    server = Server(accelerator=_device(device), gpus=gpus)
+    choices = precision_choices(_model(name), server, engine=engine, input_tokens=context * 0.8, output_tokens=context * 0.2)
+    print(f"{'precision':10s} {'GB':>7} {'at once':>8} {'tok/s of one':>13} {'tok/s of all':>13}  perplexity")
+    for choice in choices:
+        size = f"{choice.quantization:10s} {choice.weights_bytes / BYTES_PER_GB:7.1f}"
+        if choice.one_tokens_per_s is None or choice.most_tokens_per_s is None:
+            speed = f"{'does not fit':>36}"
+        else:
+            speed = f"{choice.max_concurrency:8d} {choice.one_tokens_per_s:13.1f} {choice.most_tokens_per_s:13,.0f}"
+        loss = "nothing published" if choice.loss_share is None else f"{choice.loss_share:+.1%} ({choice.loss_of})"
+        print(f"{size} {speed}  {loss}")
 
 
 @app.command()

@@ -14,7 +14,7 @@ from capacity.accelerators import Accelerator, Server, find_accelerator
 from capacity.footprint import Footprint, assumed_quantization, footprint, typical_footprint
 from capacity.memory import physical_bytes
 from capacity.models import ModelSpec, find_model, quantization
-from capacity.roofline import OLD_BUILDS, Layout, engine_id
+from capacity.roofline import OLD_BUILDS, Layout, engine_id, engine_kv_bits
 from facts.errors import InputError
 from facts.records import Source
 from facts.units import BYTES_PER_GB, BYTES_PER_GIB
@@ -320,14 +320,12 @@ def _cost(row: Mapping[str, str], notes: Mapping[str, str], engine: str) -> tupl
     if params and active:
         active = min(params, active)
     file_gib = _number(notes.get("file", ""))
-    return _resolved_cost(
-        row["model"], row["quant"], params, active, file_gib, engine in {"vllm", "sglang", "generic"}, engine.startswith("llama.cpp")
-    )
+    return _resolved_cost(row["model"], row["quant"], params, active, file_gib, engine_kv_bits(engine), engine.startswith("llama.cpp"))
 
 
 @lru_cache(maxsize=8192)
 def _resolved_cost(
-    name: str, quant: str, params: float | None, active: float | None, file_gib: float | None, wide_cache: bool, gguf: bool
+    name: str, quant: str, params: float | None, active: float | None, file_gib: float | None, kv_bits: float | None, gguf: bool
 ) -> tuple[Footprint, bool, list[str]]:
     doubts: list[str] = []
     precision, precision_known = assumed_quantization(quant)
@@ -335,7 +333,6 @@ def _resolved_cost(
         precision = quantization("mxfp4_moe")  # GGUF files of it keep everything but the experts in Q8_0
     if not precision_known and file_gib is None:
         doubts.append(f"precision '{quant}' is not known: taken as {precision.name}")
-    kv_bits = 16.0 if wide_cache else None  # these engines keep a 16-bit cache unless told otherwise
     spec: ModelSpec | None = find_model(name)
     if spec is not None and params is not None and _far_apart(spec, params):
         doubts.append(f"model '{name}' is stated with {params:g} B parameters, the catalogue's {spec.name} has another size")

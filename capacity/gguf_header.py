@@ -79,6 +79,7 @@ def model_from_metadata(fields: Mapping[str, Any], architecture: str, *, name: s
     widths = get("feed_forward_length")
     window, experts = get("attention.sliding_window"), int(get("expert_count", 0) or 0)
     interval = int(get("full_attention_interval", 0) or 0)
+    latent = bool(get("attention.kv_lora_rank"))
     data = {
         "id": slug(name),
         "name": name,
@@ -101,12 +102,17 @@ def model_from_metadata(fields: Mapping[str, Any], architecture: str, *, name: s
         "sliding_window": window or None,
         "full_attention_layers": _full_layers(layers, architecture, window, interval, get("attention.sliding_window_pattern")),
         "linear_attention_layers": layers - layers // interval if interval else 0,
+        "linear_key_heads": get("ssm.group_count") if interval else None,
+        "linear_value_heads": get("ssm.time_step_rank") if interval else None,
+        "linear_head_dim": get("ssm.state_size") if interval else None,
         "kv_heads_by_layer": by_layer if len(set(by_layer)) > 1 else (),
         "kv_shared_layers": int(get("attention.shared_kv_layers", 0) or 0),
         "per_layer_embedding": int(get("embedding_length_per_layer_input", 0) or 0),
         "kv_lora_rank": get("attention.kv_lora_rank"),
         "q_lora_rank": get("attention.q_lora_rank"),
-        "qk_rope_head_dim": get("rope.dimension_count") if get("attention.kv_lora_rank") else None,
+        "qk_rope_head_dim": get("rope.dimension_count") if latent else None,
+        "qk_nope_head_dim": _without(get("attention.key_length_mla"), get("rope.dimension_count")) if latent else None,
+        "v_head_dim": get("attention.value_length_mla") if latent else None,
         "source": source,
     }
     return validated(ModelSpec, {key: entry for key, entry in data.items() if entry is not None}, name)
@@ -129,6 +135,11 @@ def _reader(path: Path) -> gguf.GGUFReader:
         return gguf.GGUFReader(path)
     except Exception as error:  # the reader raises what its parsing stumbles over: ValueError, IndexError, KeyError, ...
         raise InputError(f"{path} begins like a GGUF file but its header is broken: {error}") from None
+
+
+def _without(whole: int | None, part: int | None) -> int | None:
+    """What a key's length leaves for the part without positions."""
+    return whole - part if whole and part and whole > part else None
 
 
 def _contents(entry: Any) -> Any:

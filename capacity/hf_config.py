@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Mapping
 from datetime import date
 from typing import Any
@@ -15,6 +16,7 @@ from facts.errors import InputError
 from facts.records import Source, validated
 
 FETCH_TIMEOUT_S = 5.0
+LARGEST_CONFIG_BYTES = 4_000_000
 ADDRESS = "https://huggingface.co/{repository}/resolve/main/config.json"
 ARCHITECTURES = {
     "llama": "llama",
@@ -66,20 +68,24 @@ def fetch_config(repository: str, *, as_of: date, client: httpx.Client | None = 
     address = ADDRESS.format(repository=repository)
     own = client or httpx.Client(timeout=FETCH_TIMEOUT_S, follow_redirects=True)
     try:
-        answer = own.get(address)
+        status, body = _downloaded(own, address)
     except httpx.HTTPError as error:
         raise InputError(f"{address} cannot be reached ({type(error).__name__}); paste the config.json instead") from None
     finally:
         if client is None:
             own.close()
-    if answer.status_code in {401, 403}:
-        raise InputError(f"{repository} is gated ({answer.status_code}); paste its config.json instead")
-    if answer.status_code != 200:
-        raise InputError(f"{address} answered {answer.status_code}; paste the config.json instead")
+    if status in {401, 403}:
+        raise InputError(f"{repository} is gated or private ({status}); paste its config.json instead")
+    if status == 404:
+        raise InputError(f"{repository} has no config.json, or there is no such repository (404); paste a config.json instead")
+    if status != 200:
+        raise InputError(f"{address} answered {status}; paste the config.json instead")
     try:
-        document = answer.json()
+        document = json.loads(body)
     except ValueError:
         raise InputError(f"{address} did not answer with JSON; paste the config.json instead") from None
+    if not isinstance(document, dict):
+        raise InputError(f"{address} did not answer with an object; paste the config.json instead")
     return model_from_config(document, name=repository.split("/")[-1], source=Source(url=address, checked=as_of), hf_id=repository)
 
 
@@ -91,7 +97,14 @@ def model_from_config(document: Mapping[str, Any], *, name: str, source: Source,
     top = dict(document)
     text = {**top, **top["text_config"]} if isinstance(top.get("text_config"), dict) else top
     kind = str(text.get("model_type") or top.get("model_type") or "")
-    layers, hidden, heads = (_number(text, key) for key in ("num_hidden_layers", "hidden_size", "num_attention_heads"))
+    layers, hidden, heads = (
+        _number(text, *keys)
+        for keys in (
+            ("num_hidden_layers", "num_transformer_layers"),
+            ("hidden_size", "model_dim"),
+            ("num_attention_heads", "num_query_heads"),
+        )
+    )
     for key, number in (("num_hidden_layers", layers), ("hidden_size", hidden), ("num_attention_heads", heads)):
         if number is None:
             raise InputError(f"config of {name}: '{key}' is missing")
@@ -103,6 +116,7 @@ def model_from_config(document: Mapping[str, Any], *, name: str, source: Source,
     interval = _number(text, "full_attention_interval")
     if not linear and interval:
         linear = layers - layers // interval
+    kv_by_layer = _counts(text, "num_key_value_heads") or _counts(text, "num_kv_heads")
     experts = _number(text, "num_local_experts", "num_experts", "n_routed_experts") or 0
     window = _number(text, "sliding_window") if text.get("use_sliding_window", True) else None
     data = {
@@ -114,7 +128,8 @@ def model_from_config(document: Mapping[str, Any], *, name: str, source: Source,
         "hidden": hidden,
         "ffn": _number(text, "intermediate_size"),
         "heads": heads,
-        "kv_heads": _number(text, "num_key_value_heads") or heads,
+        "kv_heads": _number(text, "num_key_value_heads", "num_kv_heads") or heads,
+        "kv_heads_by_layer": kv_by_layer if len(set(kv_by_layer)) > 1 else (),
         "head_dim": _number(text, "head_dim") or hidden // heads,
         "vocab": _number(text, "vocab_size"),
         "context_tokens": _number(text, "max_position_embeddings"),
@@ -155,9 +170,30 @@ def slug(name: str) -> str:
 # --- parts -----------------------------------------------------------------------------------------------------------
 
 
+def _downloaded(client: httpx.Client, address: str) -> tuple[int, bytes]:
+    """(status, body) within the limit as a whole: a server that drips its answer is given up too."""
+    deadline, body = time.monotonic() + FETCH_TIMEOUT_S, bytearray()
+    with client.stream("GET", address) as answer:
+        for part in answer.iter_bytes():
+            body += part
+            if time.monotonic() > deadline:
+                raise httpx.ReadTimeout("the answer took too long")
+            if len(body) > LARGEST_CONFIG_BYTES:
+                raise httpx.DecodingError("the answer is larger than a config.json")
+    return answer.status_code, bytes(body)
+
+
+def _counts(text: Mapping[str, Any], key: str) -> tuple[int, ...]:
+    """A list of counts, one per layer, or nothing."""
+    found = text.get(key)
+    return tuple(int(count) for count in found) if isinstance(found, list) and all(isinstance(count, int) for count in found) else ()
+
+
 def _number(text: Mapping[str, Any], *keys: str) -> int | None:
     for key in keys:
         found = text.get(key)
+        if isinstance(found, list) and found and all(isinstance(count, int) for count in found):
+            found = max(found)  # one number per layer
         if isinstance(found, int | float) and not isinstance(found, bool) and found > 0:
             return int(found)
     return None

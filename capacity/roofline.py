@@ -341,6 +341,11 @@ def engine_id(engine: str) -> str:
     return "generic"
 
 
+def engine_kv_bits(engine: str) -> float | None:
+    """Bits per cache element that an engine keeps unless told otherwise; None where they go with the precision of the weights."""
+    return 16.0 if engine_id(engine) in {"vllm", "sglang", "generic"} else None
+
+
 def with_factors(efficiency: Efficiency, *, decode: float = 1.0, prefill: float = 1.0, serving: float = 1.0) -> Efficiency:
     """The parameters corrected by a measurement, phase by phase."""
     return efficiency.model_copy(

@@ -21,6 +21,7 @@ from capacity.roofline import (
     decode_step_s,
     efficiency_for,
     engine_id,
+    engine_kv_bits,
     prefill_s,
     prefill_work_s,
     rates,
@@ -145,8 +146,9 @@ def serving_curve(
     if input_tokens < 1 or output_tokens < 1:
         raise InputError(f"a request of {input_tokens:g} prompt and {output_tokens:g} answer tokens cannot be served; give at least 1 each")
     parameters = efficiency or efficiency_for(engine, server.accelerator)
-    cost = footprint(model, quantization)
-    memory = fit(model, quantization, server, input_tokens + output_tokens, parameters.memory_share)
+    kv_bits = engine_kv_bits(engine)
+    cost = footprint(model, quantization, kv_bits=kv_bits)
+    memory = fit(model, quantization, server, input_tokens + output_tokens, parameters.memory_share, kv_bits=kv_bits)
     name, kind = engine_id(engine), interval_class(cost, server, parameters, "serving")
     basis = Basis.CALIBRATED if parameters.basis is Basis.CALIBRATED else Basis.ESTIMATED
 
