@@ -15,7 +15,7 @@ from selector.results import OptionResult, Recommendation
 from selector.sensitivity import Bar, BreakEven, Curve, Doubt, PricePath, Staircase, Tornado
 
 SAVES_COLOUR, ADDS_COLOUR = "#00875A", "#D1442F"
-LOW_COLOUR, HIGH_COLOUR = "#7D7396", "#2F78B7"
+LOW_COLOUR, HIGH_COLOUR = "#A08A4B", "#2A6CA8"
 """Ends of a range: 3:1 against the light and the dark page, apart in greyscale."""
 BARS_SHOWN: Final = 7
 STEPS_SHOWN: Final = 7
@@ -129,7 +129,8 @@ def waterfall(recommendation: Recommendation, doubt: Doubt | None = None) -> Cha
     saving = baseline.total_usd - option.total_usd
     verb = f"saves {fmt.usd(saving)}" if saving >= 0 else f"costs {fmt.usd(-saving)} more"
     horizon = recommendation.scenario.workload.horizon_months
-    title = f"{option.title} {verb} over {horizon} months; the largest step is {largest[0].lower()}, {signed_usd(largest[1])}"
+    unless = " if it is good enough" if saving >= 0 else ""
+    title = f"{option.title} {verb} over {horizon} months{unless}; the largest step is {largest[0].lower()}, {signed_usd(largest[1])}"
     alt = f"Waterfall from {fmt.usd(baseline.total_usd)} for {baseline.title} to {fmt.usd(option.total_usd)} for {option.title}: " + (
         "; ".join(f"{name} {signed_usd(usd)}" for name, usd in steps) + "."
     )
@@ -153,16 +154,18 @@ def tornado(found: Tornado, recommendation: Recommendation) -> Chart | None:
         high=max(0.0, base, *ends),
         per_row=2,
     )
-    rows = len(bars)
-    figure.add_shape(type="line", x0=base, x1=base, y0=-0.55, y1=rows - 0.5, line={"color": charts.OTHER_COLOUR, "width": 1, "dash": "dot"})
+    for row in range(len(bars)):  # in pieces, so that no label is crossed
+        for at, width, dash in ((0.0, 2, "solid"), (base, 1, "dot")):
+            line = {"color": charts.OTHER_COLOUR, "width": width, "dash": dash}
+            figure.add_shape(type="line", x0=at, x1=at, y0=row - 0.22, y1=row + 0.32, line=line)
     first = bars[0]
     title = (
-        f"{first.label} moves the saving of {found.title} most: "
+        f"{doubt_words.label(first)} moves the saving of {found.title} most: "
         f"{fmt.usd(first.saving_low_usd)} at {doubt_words.value(first.low, first.unit)}, "
         f"{fmt.usd(first.saving_high_usd)} at {doubt_words.value(first.high, first.unit)}"
     )
     said = "; ".join(
-        f"{bar.label} {fmt.usd(bar.saving_low_usd)} at {doubt_words.value(bar.low, bar.unit)}, "
+        f"{doubt_words.label(bar)} {fmt.usd(bar.saving_low_usd)} at {doubt_words.value(bar.low, bar.unit)}, "
         f"{fmt.usd(bar.saving_high_usd)} at {doubt_words.value(bar.high, bar.unit)}"
         for bar in bars
     )
@@ -189,7 +192,7 @@ def price_paths(paths: Sequence[PricePath], recommendation: Recommendation) -> C
                 )
             )
     for row, path in enumerate(paths):
-        figure.add_annotation(x=0, y=row, text=path.label, showarrow=False, xanchor="left", yanchor="bottom", yshift=9)
+        figure.add_annotation(x=0, y=row, text=path.label.partition(",")[0], showarrow=False, xanchor="left", yanchor="bottom", yshift=9)
     _row_layout(figure, len(paths), 0.0, max(usd for path in paths for usd in path.table_usd if usd is not None), legend=True)
     return Chart(key="price_paths", title=_paths_title(paths, recommendation), alt=_paths_alt(paths), figure=figure)
 
@@ -250,7 +253,7 @@ def _bar_label(bar: Bar, recommendation: Recommendation) -> str:
     decided = recommendation.choice.option_id
     flips = bar.option_id_low != decided or bar.option_id_high != decided
     ends = f"{doubt_words.value(bar.low, bar.unit, short=True)} to {doubt_words.value(bar.high, bar.unit, short=True)}"
-    return f"{bar.label}, {ends}" + (" (flips)" if flips else "")
+    return f"{doubt_words.label(bar)}, {ends}" + (" (flips)" if flips else "")
 
 
 # ---- below: how ----
@@ -267,7 +270,7 @@ def _rows(
     per_row: int = 1,
 ) -> go.Figure:
     """Horizontal bars from a foot each, `per_row` of them in a row, the row's label above."""
-    said = [f"{label}" for label in labels for _ in range(per_row)]
+    said = [label for label in labels for _ in range(per_row)]
     figure = go.Figure(
         go.Bar(
             y=[row for row in range(len(labels)) for _ in range(per_row)],

@@ -6,9 +6,22 @@ import pandas as pd
 
 from dashboard import format as fmt
 from selector.results import Recommendation
-from selector.sensitivity import BreakEven, Doubt, Flip, OptionDoubt, PricePath, Reached
+from selector.sensitivity import Bar, BreakEven, Doubt, Flip, OptionDoubt, PricePath, Reached
 
 FLIPS_SHOWN = 6
+QUALITY = "good_enough."
+KINDS = {
+    "cheap_api": "a small API model",
+    "flagship": "a current flagship",
+    "prompted_70b": "an open 70B as it is",
+    "prompted_mid": "a mid-size open model as it is",
+    "small_untuned": "a small model as it is",
+    "tuned_small": "a fine-tuned small model",
+    "tuned_by_vendor": "an API model tuned by its vendor",
+    "encoder": "an encoder classifier",
+    "cascade": "a cascade",
+}
+"""Kinds of model by the name of their chance of being good enough."""
 
 
 def flip_sentences(doubt: Doubt, recommendation: Recommendation, *, shown: int = FLIPS_SHOWN) -> tuple[str, ...]:
@@ -37,8 +50,8 @@ def negotiation_sentence(doubt: Doubt, recommendation: Recommendation) -> str:
 
 def unreached_sentence(doubt: Doubt) -> str:
     """The numbers that change nothing, each moved alone within its range, and those that were not tried."""
-    missed = [flip.label for flip in doubt.flips if flip.status is Reached.NOT_REACHED]
-    untried = [flip.label for flip in doubt.flips if flip.status is Reached.NOT_COMPUTED]
+    missed = [label(flip) for flip in doubt.flips if flip.status is Reached.NOT_REACHED]
+    untried = [label(flip) for flip in doubt.flips if flip.status is Reached.NOT_COMPUTED]
     parts = []
     if missed:
         parts.append(f"Moved alone within their ranges, {len(missed)} numbers change nothing: {', '.join(missed)}.")
@@ -96,6 +109,12 @@ def paths_table(paths: tuple[PricePath, ...], recommendation: Recommendation) ->
     )
 
 
+def label(moved: Bar | Flip) -> str:
+    """What was moved, in the reader's words."""
+    kind = moved.key.removeprefix(QUALITY)
+    return f"Chance that {KINDS[kind]} is good enough" if moved.key.startswith(QUALITY) and kind in KINDS else moved.label
+
+
 def value(amount: float, unit: str, *, short: bool = False) -> str:
     """A number with its unit: '25 M tokens a day', '$3.52 per Mtok at your mix', '2.6% a month'; short: only what an axis needs."""
     if unit == "tokens a day":
@@ -113,9 +132,10 @@ def value(amount: float, unit: str, *, short: bool = False) -> str:
         return f"{amount:+.2g} standard errors"
     if unit.startswith("-1 the cheapest"):
         return _place(amount)
+    if unit.startswith("times the"):
+        what = unit.removeprefix("times ")
+        return fmt.share(amount) if short else what if amount == 1 else f"{fmt.share(amount)} of {what}"
     plain = fmt.number(float(f"{amount:.3g}"))
-    if unit.startswith("times"):
-        return f"{plain} times" if short else f"{plain} {unit}"
     return f"{plain} {unit}"
 
 
@@ -135,7 +155,7 @@ def _flip(flip: Flip, recommendation: Recommendation) -> str:
             instead = titles.get(option_id or "", "")
             what = f"the advice is {instead}" if instead else "nothing is possible"
             sides.append(f"{word} {value(at, flip.unit)} {what}")
-    return f"{flip.label}, {value(flip.base, flip.unit)} now: {'; '.join(sides)}."
+    return f"{label(flip)}, {value(flip.base, flip.unit)} now: {'; '.join(sides)}."
 
 
 def _distance(flip: Flip) -> float:

@@ -135,7 +135,7 @@ def key_figures(option: OptionResult) -> pd.DataFrame:
 
 
 def linear_table(recommendation: Recommendation) -> pd.DataFrame:
-    """The three arms by the article's own method, beside ours, and why the two differ."""
+    """The three arms by the article's own method, beside ours; why the two differ stands in the rows of `article_method`."""
     return pd.DataFrame(
         [
             {
@@ -144,7 +144,6 @@ def linear_table(recommendation: Recommendation) -> pd.DataFrame:
                 "A month of your volume": fmt.usd(row.usd_per_month),
                 "A year": fmt.usd(row.usd_per_year),
                 "Ours": fmt.NOTHING if row.our_usd_per_mtok is None else f"{fmt.usd(row.our_usd_per_mtok, cents=True)} per M tokens",
-                "Why they differ": row.because[:1].upper() + row.because[1:],
             }
             for row in recommendation.article_method
         ]

@@ -111,7 +111,8 @@ def levers(recommendation: Recommendation, doubted: Doubted | None) -> None:
     parts.chart(doubt_charts.tornado(found.tornado, recommendation), "No uncertain number moves the saving of an option.")
     st.caption(
         f"Saving against today's model, {fmt.markdown_literal(fmt.usd(found.tornado.saving_usd))} as decided, one number moved to either "
-        "end of its range at a time. *Flips*: at one end the advice is another."
+        "end of its range at a time: sand at its low end, blue at its high end. Left of the firm line the option costs more than today. "
+        "*Flips*: at one end the advice is another."
     )
     st.subheader("If prices move", anchor=False)
     parts.chart(doubt_charts.price_paths(found.paths, recommendation), "None of the three arms has a bill.")
@@ -125,6 +126,7 @@ def other_views(recommendation: Recommendation) -> None:
     if len(linear):
         st.markdown("**The article's method: tokens times one price per million**")
         parts.table(linear, "The three arms by the article's linear method, and what ours says")
+        parts.points([f"{row.label}: {row.because}" for row in recommendation.article_method])
     views = tables.views_table(recommendation)
     if len(views):
         st.markdown("**Own servers written off over their life, electricity, emissions**")
