@@ -1,6 +1,7 @@
 """A model server on loopback that writes its own clock into every event, so that the client itself can be measured.
 
-`python -m probes.loopback TTFT_S GAP_S` prints its port and serves until its standard input closes. The clock is the monotonic
+Each event says when the request was read (id) and when the event left (content). `python -m probes.loopback TTFT_S GAP_S`
+prints its port and serves until its standard input closes. The clock is the monotonic
 one, which all processes of a machine share.
 """
 
@@ -11,7 +12,7 @@ import contextlib
 import json
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 MODEL = "loopback"
 
@@ -22,12 +23,10 @@ class LoopbackServer:
 
     ttft_s: wait before the first event
     gap_s: wait before each further one
-    stamps: of each answer when the request was read and each event left, in the order answered
     """
 
     ttft_s: float
     gap_s: float
-    stamps: list[list[float]] = field(default_factory=list)
 
     async def listen(self) -> int:
         """Begin, and return the port."""
@@ -50,17 +49,15 @@ class LoopbackServer:
 
     async def _answer(self, body: dict[str, int], began: float, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
-        tokens, clock, stamps = body["max_tokens"], time.perf_counter, [began]
+        tokens, clock = body["max_tokens"], time.perf_counter
         for number in range(tokens):
             await asyncio.sleep(max(0.0, began + self.ttft_s + number * self.gap_s - clock()))
-            stamps.append(clock())
-            _event(writer, b'{"choices":[{"delta":{"content":"%.6f"}}]}' % stamps[-1])
+            _event(writer, b'{"id":"%.6f","choices":[{"delta":{"content":"%.6f"}}]}' % (began, clock()))
         words = len(str(body["messages"]).split())
         usage = b'{"prompt_tokens":%d,"completion_tokens":%d}' % (words, tokens)
         _event(writer, b'{"choices":[{"delta":{},"finish_reason":"length"}],"usage":%s}' % usage)
         _event(writer, b"[DONE]")
         writer.write(b"0\r\n\r\n")
-        self.stamps.append(stamps)
 
 
 def _event(writer: asyncio.StreamWriter, data: bytes) -> None:
@@ -74,7 +71,6 @@ async def _serve(ttft_s: float, gap_s: float) -> None:
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
-    sys.stdout.write(json.dumps(server.stamps))
 
 
 if __name__ == "__main__":

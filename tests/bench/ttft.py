@@ -6,21 +6,39 @@ kernels and the probe's own delay. LOOPBACK_STREAMS chooses the loads, as 8,64.
 
 from __future__ import annotations
 
-import json
+import asyncio
 import os
-import subprocess
-import sys
-from datetime import UTC, datetime
+import re
+import threading
+from collections.abc import Sequence
+from typing import Any
 
-from probes.endpoint import measure_endpoint
-from probes.measurement import EndpointSettings, LevelResult
-from probes.selftest import ROOT, client_limit
+from probes.caller import Budget, Caller, Manner, full_allowance
+from probes.load import Level, LevelPlan
+from probes.loopback import MODEL
+from probes.measurement import EndpointSettings
+from probes.selftest import client_limit, loopback_server
+from probes.stream import Stream, open_client
 from probes.timing import quantile
 from tests.bench.timing import Timing
 
 TTFT_S, GAP_S, TOKENS, HOLD_S = 0.05, 0.02, 16, 6.0
 LIMIT_MS = 5.0
 """Largest p99 at 8 streams."""
+FIRST = re.compile(rb'"id":"([\d.]+)","choices":\[{"delta":{"content":"([\d.]+)"')
+
+
+class Keeping(Caller):
+    """A caller that keeps every answer's bytes."""
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self.streams: list[Stream] = []
+
+    async def ask(self, *arguments: Any, **more: Any) -> Stream:
+        """As a caller does."""
+        self.streams.append(await super().ask(*arguments, **more))
+        return self.streams[-1]
 
 
 def main() -> list[Timing]:
@@ -28,42 +46,36 @@ def main() -> list[Timing]:
     limit = client_limit()
     late = f", {limit.failed_events_per_s:,.0f} too late" if limit.failed_events_per_s else ""
     print(f"self-test: one process reads {limit.events_per_s:,.0f} events/s in time (p99 {limit.delay_p99_ms:.1f} ms){late}")
-    return [timing for streams in os.environ.get("LOOPBACK_STREAMS", "8,64").split(",") for timing in one(int(streams))]
+    return [one(int(streams)) for streams in os.environ.get("LOOPBACK_STREAMS", "8,64").split(",")]
 
 
-def one(streams: int) -> list[Timing]:
-    """The error of every request at one load."""
-    command = [sys.executable, "-m", "probes.loopback", str(TTFT_S), str(GAP_S)]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
-        assert server.stdout is not None
-        settings = EndpointSettings(
-            url=f"http://127.0.0.1:{int(server.stdout.readline())}/v1",
-            concurrencies=(streams,),
-            input_tokens=32,
-            output_tokens=TOKENS,
-            seconds_per_level=HOLD_S,
-            max_requests=1_000_000,
-            max_tokens=1_000_000_000,
-        )
-        level = measure_endpoint(settings, created=datetime.now(UTC)).levels[0]
-        told, _ = server.communicate()
-    errors = sorted(ttft_errors_s(level, json.loads(told)))
+def one(streams: int) -> Timing:
+    """The error of every request at one load, warm-up left out."""
+    with loopback_server(ttft_s=TTFT_S, gap_s=GAP_S) as url:
+        heard = asyncio.run(held(url, streams))
+    errors = sorted(ttft_errors_s(heard[streams:]))
     p99 = quantile(errors, 0.99) * 1000
     verdict = f" against {LIMIT_MS:g} ms: {'kept' if p99 <= LIMIT_MS else 'missed'}" if streams == 8 else ""
     print(f"{streams} streams, {len(errors)} requests: TTFT error p50 {quantile(errors, 0.5) * 1000:.2f} ms, p99 {p99:.2f} ms{verdict}")
-    return [Timing(name=f"TTFT error at {streams} streams, every request", seconds=tuple(errors))]
+    return Timing(name=f"TTFT error at {streams} streams, every request", seconds=tuple(errors))
 
 
-def ttft_errors_s(level: LevelResult, stamps: list[list[float]]) -> list[float]:
-    """Probe's TTFT less the server's, request by request: each answer is found by the order of its first event.
+async def held(url: str, streams: int) -> list[Stream]:
+    """Every answer of a level, in the order asked."""
+    settings = EndpointSettings(url=url, max_requests=1_000_000, max_tokens=1_000_000_000)
+    plan = LevelPlan(name="x", hold_s=HOLD_S, input_tokens=32, output_tokens=TOKENS, concurrency=streams)
+    async with open_client(url, key=None, timeout_s=60.0) as client:
+        caller = Keeping(Manner(url=url, model=MODEL, extras=("include_usage",)), client, 1)
+        await Level(caller, plan, Budget(full_allowance(settings)), cancel=threading.Event()).run()
+        return sorted(caller.streams, key=lambda stream: stream.timing().sent_s)
 
-    The level's clock begins at an unknown point of the machine's; requests and answers are paired by their rank in time, from the
-    last one backwards, because the calibration and the warm-up stand before the level.
-    """
-    served = sorted(stamps, key=lambda answer: answer[1])[-len(level.requests) :]
-    asked = sorted(level.requests, key=lambda request: request.first_content_s)
-    return [request.ttft_s - (answer[1] - answer[0]) for request, answer in zip(asked, served, strict=True)]
 
-
-if __name__ == "__main__":
-    main()
+def ttft_errors_s(heard: Sequence[Stream]) -> list[float]:
+    """Probe's TTFT less the server's own, request by request."""
+    found = []
+    for stream in heard:
+        first = FIRST.search(b"".join(piece for _, piece in stream.raw))
+        if first is not None:
+            read, sent = float(first[1]), float(first[2])
+            found.append(stream.timing().ttft_s - (sent - read))
+    return found
