@@ -94,9 +94,15 @@ def compared(environment: Settings, rows: tuple[PriceRow, ...], feed: Feed, as_o
 
 
 def changes(found: PriceDiff) -> tuple[tuple[str, str, str, str], ...]:
-    """(model, before, after, note) of every changed price, far moves of vendors' own prices first; USD per million tokens, in and out."""
+    """(model, before, after, note) of every price that moves, far moves of vendors' own prices first; USD per million tokens, in and out.
+
+    A change of cached, batch or tiered rates alone is not among them.
+    """
     far = {change.id for change in found.to_confirm}
-    ordered = sorted(found.changed, key=lambda change: (change.id not in far, not change.first_party, -change.factor, change.id))
+    ordered = sorted(
+        (change for change in found.changed if change.factor > 1.0),
+        key=lambda change: (change.id not in far, not change.first_party, -change.factor, change.id),
+    )
     return tuple(
         (
             change.id,
@@ -127,5 +133,4 @@ def _fetched(environment: Settings, feed: Feed, now: datetime) -> Fetched:
 
 def _note(far: bool, first_party: bool, factor: float) -> str:
     whose = "vendor's own price" if first_party else "another seller's price"
-    moved = "tiers or caching only" if factor == 1.0 else f"{factor:.3g} times"
-    return f"{whose}, {moved}" + (": look at it" if far else "")
+    return f"{whose}, {factor:.3g} times" + (": look at it" if far else "")

@@ -17,7 +17,7 @@ from pricing.store import AcceptedList, accepted_lists
 
 TICK_S = 1.0
 MESSAGE = "prices.message"
-SHOWN_CHANGES = 200
+SHOWN_FIRST, SHOWN_IN_ALL = 12, 500
 FEED_NAMES = {
     Feed.GENAI_PRICES: "genai-prices: every vendor",
     Feed.OPENROUTER: "OpenRouter: its own prices",
@@ -49,7 +49,7 @@ def show() -> None:
             except InputError as error:
                 st.session_state[MESSAGE] = (False, str(error))
             st.rerun()
-    st.caption(f"It asks {fmt.markdown_literal(FEED_URLS[feed])} and no other address.")
+    st.caption(f"It asks `{FEED_URLS[feed]}` and no other address.")
     if desk.fetching is not None:
         st.fragment(_waiting, run_every=TICK_S)()
     elif desk.fetched is not None:
@@ -102,9 +102,10 @@ def _headline(found: Fetched, difference: PriceDiff) -> str:
     assert found.proposal is not None
     if found.agreements:
         return f"{found.feed.value} lists {len(found.proposal.snapshot.rows):,} prices; as a second opinion they are compared, never used"
+    moved = len(changes(difference))
     return (
-        f"{len(difference.changed):,} prices would change, {len(difference.added):,} are new, {len(difference.removed):,} are not in it, "
-        f"{difference.same:,} stay"
+        f"{moved:,} {'price' if moved == 1 else 'prices'} would change, {len(difference.added):,} are new, "
+        f"{len(difference.removed):,} are not in it, {difference.same + len(difference.changed) - moved:,} stay"
     )
 
 
@@ -117,16 +118,22 @@ def _second_opinion(found: Fetched) -> None:
 
 
 def _changes(difference: PriceDiff) -> None:
+    names = ["Model", "USD per M tokens now", "Would be", "Move"]
     rows = changes(difference)
     if rows:
-        names = ("Model", "USD per M tokens now", "Would be", "Move")
-        parts.table(pd.DataFrame(rows[:SHOWN_CHANGES], columns=list(names)), "Prices that would change, those to look at first")
-    if len(rows) > SHOWN_CHANGES:
-        st.caption(f"{len(rows) - SHOWN_CHANGES:,} smaller changes are not shown.")
-    for label, ids in (("New models", difference.added), ("Not in the fetched list; their price in use stays", difference.removed)):
+        parts.table(pd.DataFrame(rows[:SHOWN_FIRST], columns=names), "Prices that would change, those to look at first")
+    if len(rows) > SHOWN_FIRST:
+        with st.expander(f"{len(rows) - SHOWN_FIRST:,} more changes"):
+            parts.table(pd.DataFrame(rows[SHOWN_FIRST:SHOWN_IN_ALL], columns=names), "The other prices that would change")
+    rates = tuple(change.id for change in difference.changed if change.factor == 1.0)
+    for label, ids in (
+        ("Same price, other cached, batch or tiered rates", rates),
+        ("New models", difference.added),
+        ("Not in the fetched list; their price in use stays", difference.removed),
+    ):
         if ids:
             with st.expander(f"{label} ({len(ids):,})"):
-                parts.text(", ".join(ids[:SHOWN_CHANGES]) + (" and more" if len(ids) > SHOWN_CHANGES else ""))
+                parts.text(", ".join(ids[:SHOWN_IN_ALL]) + (" and more" if len(ids) > SHOWN_IN_ALL else ""))
 
 
 def _accept(found: Fetched, difference: PriceDiff) -> None:

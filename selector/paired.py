@@ -282,7 +282,7 @@ def items_needed(variance: float, distance: float, *, alpha: float, power: float
     `variance` is that of one item's difference (psi - D^2 for right/wrong), `distance` from the true gap to the limit.
     Example: psi 0.2, D 0, margin 0.05: 6.18 x 0.2 / 0.0025 = 495.
     """
-    if distance <= 0.0:
+    if distance <= _EDGE:
         return None
     constant = float(special.ndtri(1.0 - alpha) + special.ndtri(power)) ** 2
     return constant * variance / distance**2

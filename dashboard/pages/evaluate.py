@@ -21,6 +21,8 @@ from selector.results import OptionResult, Recommendation
 from selector.store import save_gates
 
 UPLOAD_MB = 64
+MOST_CASES = 10_000_000
+"""More than this nobody labels: the true difference is as good as at the limit."""
 SHOWN, NEWEST, MESSAGE = "evaluate.shown", "evaluate.newest", "evaluate.message"
 OF_SCORE, IN_POINTS = "% of today's score", "points"
 ALL_SEEDS = "mean over all seeds"
@@ -505,7 +507,7 @@ def planner(recommendation: Recommendation, look: GateLook | None) -> None:
 
 
 def labelling(found: TestPlan, recommendation: Recommendation) -> str:
-    if found.items is None:
+    if found.items is None or found.items > MOST_CASES:
         return "Choose an option that is better, or agree on a wider limit before you test."
     scenario = recommendation.scenario
     label_usd = scenario.assumptions.label_usd(scenario.workload.complexity)
@@ -516,7 +518,7 @@ def labelling(found: TestPlan, recommendation: Recommendation) -> str:
 def plan_table(found: TestPlan) -> pd.DataFrame:
     return pd.DataFrame(
         [
-            {"If the option truly is": truly(true), "Cases needed": "cannot be shown" if items is None else f"{items:,}"}
+            {"If the option truly is": truly(true), "Cases needed": f"{items:,}" if items and items <= MOST_CASES else "cannot be shown"}
             for true, items in found.by_difference
         ]
     )

@@ -189,6 +189,12 @@ def test_the_plan_says_what_the_labels_cost() -> None:
     assert "cases by 2 readers at $" in said(opened())
 
 
+def test_a_difference_at_the_limit_needs_no_astronomical_number_of_cases() -> None:
+    table = next(table.value for table in opened().table if "Cases needed" in table.value.columns)
+    assert table["Cases needed"].iloc[0] == "cannot be shown"  # 4 points worse at a baseline of 80 % and a limit of 5 % of it
+    assert all(len(cell) < 16 for cell in table["Cases needed"])
+
+
 def test_tests_of_another_scenario_stay_away() -> None:
     app = run(with_cases(opened(), cases(*PASSED)))
     app.text_input(key="name").set_value("Another scenario").run()

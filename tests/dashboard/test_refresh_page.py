@@ -110,7 +110,7 @@ def test_a_fetched_list_is_shown_and_used_only_once_accepted(served: Served) -> 
     app = fetched(opened())
     assert not app.exception
     assert served.asked == 1
-    assert "prices would change" in said(app)
+    assert "1 price would change, 0 are new, 0 are not in it" in said(app)
     assert "2 times" in said(app)
     assert accepted_prices(settings(), TODAY) is None
     app.button(key="prices.accept").click().run()
@@ -172,7 +172,8 @@ def test_the_second_opinion_is_compared_and_never_offered(served: Served) -> Non
 def test_far_moves_of_vendors_stand_first_and_are_marked() -> None:
     near = PriceChange(id="a:near", before=(1.0, 1.0), after=(1.5, 1.5), first_party=True)
     far = PriceChange(id="b:far", before=(1.0, 1.0), after=(4.0, 4.0), first_party=True)
-    found = changes(PriceDiff(changed=(near, far), added=(), removed=(), same=0, to_confirm=(far,)))
+    same = PriceChange(id="c:cached", before=(1.0, 1.0), after=(1.0, 1.0), first_party=True)
+    found = changes(PriceDiff(changed=(near, same, far), added=(), removed=(), same=0, to_confirm=(far,)))
     assert [row[0] for row in found] == ["b:far", "a:near"]
     assert found[0][3] == "vendor's own price, 4 times: look at it"
 
