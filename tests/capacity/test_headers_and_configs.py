@@ -10,12 +10,15 @@ import httpx
 import numpy as np
 import pytest
 
-from capacity.gguf_header import read_gguf_header
+from capacity import hf_config
+from capacity.footprint import linear_state_bytes
+from capacity.gguf_header import model_from_metadata, read_gguf_header
 from capacity.hf_config import fetch_config, read_config
 from capacity.memory import kv_cache_bytes_per_token
 from capacity.models import model
 from capacity.tensors import gguf_metadata
 from facts.errors import InputError
+from facts.records import Source
 
 TODAY = date(2026, 11, 22)
 
@@ -140,3 +143,60 @@ def test_a_repository_is_fetched_and_failures_offer_pasting():
         fetch_config("some/gone", as_of=TODAY, client=client)
     with pytest.raises(InputError, match="owner/name"):
         fetch_config("http://elsewhere/x", as_of=TODAY, client=client)
+
+
+def metadata(architecture, **keys):
+
+    fields = {f"{architecture}.{key.replace('__', '.')}": entry for key, entry in keys.items()}
+    source = Source(url="x", checked=TODAY)
+    return model_from_metadata(fields, architecture, name="x", vocab=1000, tied=False, source=source)
+
+
+def test_heads_may_be_an_array_with_one_number_per_layer():
+    spec = metadata(
+        "llama",
+        block_count=3,
+        embedding_length=256,
+        feed_forward_length=[512, 512, 1024],
+        attention__head_count=[8, 8, 8],
+        attention__head_count_kv=[8, 2, 4],
+        attention__key_length=32,
+    )
+    assert spec.kv_heads_by_layer == (8, 2, 4)
+    assert kv_cache_bytes_per_token(spec) == 2 * (8 + 2 + 4) * 32 * 2
+    config = {**LLAMA, "num_hidden_layers": 3, "num_key_value_heads": [8, 2, 4], "num_attention_heads": [32, 32, 32]}
+    assert kv_cache_bytes_per_token(read_config(json.dumps(config), name="x", as_of=TODAY)) == 2 * (8 + 2 + 4) * 128 * 2
+
+
+def test_a_header_of_a_hybrid_says_its_linear_layers():
+    spec = metadata(
+        "qwen35",
+        block_count=32,
+        embedding_length=2560,
+        feed_forward_length=9216,
+        full_attention_interval=4,
+        attention__head_count=16,
+        attention__head_count_kv=4,
+        attention__key_length=256,
+        ssm__group_count=16,
+        ssm__time_step_rank=32,
+        ssm__state_size=128,
+    )
+    assert (spec.linear_attention_layers, spec.linear_key_heads, spec.linear_value_heads, spec.linear_head_dim) == (24, 16, 32, 128)
+    assert linear_state_bytes(spec) == 2 * 4 * 24 * 32 * 128 * 128
+
+
+def test_a_config_that_is_missing_or_drips_is_given_up(monkeypatch):
+    class Drip(httpx.SyncByteStream):
+        def __iter__(self):
+            yield from (b"{", b" ", b"}")
+
+    def answer(request):
+        return httpx.Response(404) if "none" in str(request.url) else httpx.Response(200, stream=Drip())
+
+    client = httpx.Client(transport=httpx.MockTransport(answer))
+    with pytest.raises(InputError, match=r"no such repository \(404\); paste"):
+        fetch_config("some/none", as_of=TODAY, client=client)
+    monkeypatch.setattr(hf_config, "FETCH_TIMEOUT_S", -1.0)
+    with pytest.raises(InputError, match=r"cannot be reached \(ReadTimeout\); paste"):
+        fetch_config("some/slow", as_of=TODAY, client=client)

@@ -1,0 +1,117 @@
+"""What a measurement says about a device: the parts share an error by their spreads, more rows say more, other models inherit it."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from capacity.calibration import NO_PROBE, probes_of
+from capacity.cases import COLUMNS, case_of
+from capacity.device_update import DECODE_MOVES, Move, Observation, changed, most_probable
+from capacity.estimate import estimate_row, measured_case, predict
+from capacity.roofline import efficiency_for
+
+BASE = dict.fromkeys(COLUMNS, "") | {
+    "engine": "llama.cpp",
+    "model": "Llama 3.1 8B",
+    "quant": "Q4_K_M",
+    "device": "RTX 4090",
+    "isl": "0",
+    "osl": "128",
+    "batch_or_concurrency": "1",
+    "metric": "decode_tok_s",
+    "source_version": "May 2024",
+}
+PROMPT = {"isl": "512", "osl": "0", "metric": "prefill_tok_s"}
+
+
+def row(**changes):
+    return {**BASE, **changes}
+
+
+def value(probe=NO_PROBE, **changes):
+    found = estimate_row(row(**changes), probe).predicted
+    assert found is not None
+    return found
+
+
+def probe_of(*rows):
+    return probes_of(rows, measured_case, predict)
+
+
+def seen(ratio, **changes):
+    return {**row(**changes), "value": str(value(**changes) * ratio)}
+
+
+def test_two_halves_of_a_time_share_an_error_by_their_variances():
+    base = efficiency_for("vllm", case_of(row(device="H100 SXM 80GB")).server.accelerator)
+    moves = (Move(fields=("layer_s",), spread=0.1), Move(fields=("step_s",), spread=0.3))
+    observed = Observation(time=lambda e: e.layer_s / base.layer_s + e.step_s / base.step_s, measured=2.02, spread=1e-6)
+    found = most_probable(base, moves, [observed])
+    assert found["step_s"] / found["layer_s"] == pytest.approx(0.3**2 / 0.1**2, rel=0.05)  # 9 to 1
+    after = changed(base, found)
+    assert after.layer_s / base.layer_s + after.step_s / base.step_s == pytest.approx(2.02, rel=1e-4)
+
+
+def test_a_probe_moves_its_phase_and_leaves_the_others():
+    probe = probe_of(seen(0.8))
+    assert 0.78 < value(probe) / value() < 0.86
+    assert value(probe, **PROMPT) == pytest.approx(value(**PROMPT), rel=0.05)  # weights stream in a prompt too, a small part of it
+    prompts = probe_of(seen(0.8, **PROMPT))
+    assert 0.78 < value(prompts, **PROMPT) / value(**PROMPT) < 0.88
+    assert value(prompts) == pytest.approx(value(), rel=0.05)
+
+
+def test_a_serving_probe_moves_serving_alone():
+    serving = {"isl": "500", "osl": "200", "batch_or_concurrency": "16", "metric": "output_tok_s_total", "engine": "vllm"}
+    at = {**serving, "device": "H100 SXM 80GB", "quant": "fp8"}
+    probe = probe_of(seen(1.3, **at))
+    assert 1.15 < value(probe, **at) / value(**at) < 1.3
+    alone = {**at, "batch_or_concurrency": "1", "isl": "0", "metric": "decode_tok_s"}
+    assert value(probe, **alone) == pytest.approx(value(**alone))
+    assert value(probe, **{**at, "metric": "ttft_ms"}) < value(**{**at, "metric": "ttft_ms"})
+
+
+def test_a_first_token_probe_says_nothing_about_throughput():
+    at = {"isl": "500", "osl": "200", "batch_or_concurrency": "16", "engine": "vllm", "device": "H100 SXM 80GB", "quant": "fp8"}
+    probe = probe_of(seen(2.0, **at, metric="ttft_ms"))
+    assert 1.6 < value(probe, **at, metric="ttft_ms") / value(**at, metric="ttft_ms") <= 2.0
+    assert value(probe, **at, metric="output_tok_s_total") == pytest.approx(value(**at, metric="output_tok_s_total"))
+
+
+def test_a_batched_generation_row_of_a_local_engine_moves_its_like():
+    at = {"batch_or_concurrency": "8"}
+    assert value(probe_of(seen(0.7, **at)), **at) < value(**at) * 0.97
+
+
+def test_more_rows_are_believed_more_than_one():
+    one = probe_of(seen(0.8))
+    many = probe_of(seen(0.8), seen(0.8, quant="F16"), seen(0.8, model="Mistral 7B", params_b="7.25"))
+    assert abs(value(many) / value() / 0.8 - 1) < abs(value(one) / value() / 0.8 - 1)
+
+
+def test_another_engine_on_the_device_learns_a_part_and_another_device_nothing():
+    probe = probe_of(seen(0.8))
+    newer = {"source_version": "2026"}
+    assert value(probe) / value() < value(probe, **newer) / value(**newer) < 1
+    assert value(probe, device="RTX 3090") == value(device="RTX 3090")
+
+
+def test_rows_of_one_device_at_odds_are_reported():
+    probe = probe_of(seen(1.0), seen(1.0, model="Mistral 7B", params_b="7.25"), seen(0.4, model="Qwen3-8B", params_b="8.2"))
+    assert any("far from the" in sentence for sentence in probe.contradictions)
+    assert probe.doubts_of(case_of(row()))
+    assert probe_of(seen(0.9), seen(0.95, quant="F16")).contradictions == ()
+
+
+@settings(max_examples=25, deadline=None)
+@given(ratio=st.floats(0.5, 1.1), quant=st.sampled_from(["Q4_K_M", "F16"]))
+def test_a_probe_never_overshoots_what_was_measured_nor_turns_away(ratio, quant):
+    after = value(probe_of(seen(ratio, quant=quant)), quant=quant) / value(quant=quant)
+    assert min(ratio, 1.0) - 1e-3 <= after <= max(ratio, 1.0) + 1e-3
+
+
+def test_every_move_names_parameters():
+    base = efficiency_for("llama.cpp", case_of(row()).server.accelerator)
+    assert all(hasattr(base, name) for move in DECODE_MOVES for name in move.fields)
