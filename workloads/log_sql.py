@@ -33,6 +33,7 @@ class LogFile:
     kind: what it is
     delimiter: between the columns of a CSV
     columns: as the header names them, or the keys of the first JSON object
+    types: of the columns of a Parquet file, as DuckDB names them; else empty
     format: which of them hold what
     """
 
@@ -41,6 +42,7 @@ class LogFile:
     kind: LogKind
     delimiter: str
     columns: tuple[str, ...]
+    types: tuple[str, ...] = ()
     format: LogFormat
 
 
@@ -105,6 +107,20 @@ def field_text(log: LogFile, name: str) -> str:
         inside = f"CASE WHEN json_type({whole}) = 'VARCHAR' THEN {whole} ->> '$' ELSE {whole} END"  # a struct, or JSON kept as text
         return f"json_extract_string({inside}, {_json_path(inner)})"
     return f"CASE WHEN json_valid({column}) THEN json_extract_string({column}, {_json_path(inner)}) END"
+
+
+TYPED = frozenset(
+    {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE"}
+)
+"""Types whose values mean the same as their text, so that no text need be made of them."""
+
+
+def field_value(log: LogFile, name: str) -> str:
+    """SQL for a field as it is stored where its type is plain, else as text."""
+    found = [column.casefold() for column in log.columns]
+    if log.types and name.casefold() in found and log.types[found.index(name.casefold())] in TYPED:
+        return _column(log, name)
+    return field_text(log, name)
 
 
 def is_request(log: LogFile) -> str:

@@ -57,6 +57,15 @@ def session(settings: Settings, *, read_only: bool = False) -> Iterator[Session]
         opened.commit()
 
 
+@contextmanager
+def reading(database_url: str) -> Iterator[Connection]:
+    """A connection to any database, not only our own, in one transaction that cannot write; what it refuses is an InputError."""
+    with _in_words(database_url), engine(database_url).connect() as connection:
+        if connection.dialect.name == "postgresql":
+            _begin_on_server(connection, read_only=True)
+        yield connection
+
+
 def upgrade(settings: Settings) -> None:
     """Bring the database to this code's schema, forward only; a schema that this code does not know is an InputError."""
     url = settings.database_url
@@ -293,6 +302,7 @@ __all__ = [
     "engine",
     "get_workload",
     "list_workloads",
+    "reading",
     "save_workload",
     "session",
     "upgrade",

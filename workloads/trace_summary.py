@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import tomli_w
@@ -17,6 +17,7 @@ from workloads.seasons import Growth, HourlyVolume, daily_volume, growth_of, wee
 
 WINDOWS_S = (10, 60, 3600)
 """Widths at which peaks are looked for: what a queue absorbs, what a plan must carry, what a day looks like."""
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 PLANNING_WINDOW_S = 60
 RECENT_DAYS = 28
 ASSUMED_COMPLEXITY = Complexity.GENERATION
@@ -275,6 +276,14 @@ def summary_json(summary: TraceSummary) -> dict[str, object]:
         "hour_of_week_requests": None if summary.week is None else _week_json(summary.week),
         "remarks": list(summary.remarks),
     }
+
+
+def moment_of(microseconds: int) -> datetime | None:
+    """A moment since 1970 in UTC; None for a year that the calendar of the standard library does not know."""
+    try:
+        return EPOCH + timedelta(microseconds=microseconds)
+    except OverflowError:
+        return None
 
 
 # ---- below: how ----

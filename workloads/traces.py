@@ -16,14 +16,13 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import duckdb
-import numpy as np
 
 from facts.errors import InputError
+from workloads import log_counts as counts
 from workloads.log_formats import LogFormat, fitting_format
 from workloads.log_sql import (
     MICROSECONDS,
@@ -31,7 +30,7 @@ from workloads.log_sql import (
     LogKind,
     column_number,
     csv_table,
-    field_text,
+    field_value,
     is_json,
     is_plain_csv,
     is_request,
@@ -42,20 +41,14 @@ from workloads.log_sql import (
     time_in_us,
     time_type,
 )
-from workloads.seasons import HourlyVolume
-from workloads.trace_summary import WINDOWS_S, BrokenRow, LengthDistribution, Peak, RouteVolume, TraceSummary
+from workloads.trace_summary import BrokenRow, RouteVolume, TraceSummary, moment_of
 
 MEMORY_LIMIT = "1GiB"
 EXAMPLES = 5
 """Broken rows that are shown."""
 TEXT_SHOWN = 120
 """Characters of a broken row that are shown."""
-ROUTES = 50
-"""Parts of the traffic that are listed."""
-MOST_HOURS = 200_000
-"""Twenty-two years; a longer log has a wrong clock somewhere, and no hourly series is made of it."""
 INCOMPLETE = "time_us IS NULL OR input_tokens IS NULL OR output_tokens IS NULL"
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def summarize(logs: Path | Sequence[Path], *, columns: LogFormat | None = None, route: str | None = None) -> TraceSummary:
@@ -115,9 +108,12 @@ def _read(database: duckdb.DuckDBPyConnection, path: Path, columns: LogFormat | 
 
 def _look(database: duckdb.DuckDBPyConnection, path: Path, compression: str, own: LogFormat | None) -> LogFile:
     """Look at the beginning of a file: what kind it is, which columns it has."""
+    types: tuple[str, ...] = ()
     if compression == "parquet":
-        described = database.execute("SELECT column_name FROM (DESCRIBE SELECT * FROM read_parquet(?))", [str(path)]).fetchall()
-        kind, delimiter, columns = LogKind.PARQUET, "", tuple(str(name) for (name,) in described)
+        query = "SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM read_parquet(?))"
+        described = database.execute(query, [str(path)]).fetchall()
+        kind, delimiter, columns = LogKind.PARQUET, "", tuple(str(name) for name, _ in described)
+        types = tuple(str(column_type) for _, column_type in described)
     else:
         row = database.execute(
             f"SELECT line FROM {line_table(compression)} WHERE trim(line) <> '' LIMIT 1",
@@ -132,7 +128,7 @@ def _look(database: duckdb.DuckDBPyConnection, path: Path, compression: str, own
             kind, delimiter = LogKind.CSV, max(",;\t|", key=first.count)
             columns = _header(first, delimiter, path)
     known = fitting_format(columns, str(path), own)
-    return LogFile(path=path, compression=compression, kind=kind, delimiter=delimiter, columns=columns, format=known)
+    return LogFile(path=path, compression=compression, kind=kind, delimiter=delimiter, columns=columns, types=types, format=known)
 
 
 def _compression(path: Path) -> str:
@@ -269,10 +265,10 @@ def _one_kind_of_line_end(log: LogFile, target: Path) -> None:
 def _load(database: duckdb.DuckDBPyConnection, log: LogFile) -> _Read:
     """Append JSON lines, Parquet or a CSV with nested fields: every value is tried, and what does not fit is counted."""
     known = log.format
-    moment = f"TRY_CAST({field_text(log, known.time)} AS {time_type(known.time_unit)})"
+    moment = f"TRY_CAST({field_value(log, known.time)} AS {time_type(known.time_unit)})"
     columns = (
-        f"{time_in_us(moment, known.time_unit)} AS time_us, TRY_CAST({field_text(log, known.input_tokens)} AS UINTEGER) AS input_tokens, "
-        f"TRY_CAST({field_text(log, known.output_tokens)} AS UINTEGER) AS output_tokens"
+        f"{time_in_us(moment, known.time_unit)} AS time_us, TRY_CAST({field_value(log, known.input_tokens)} AS UINTEGER) AS input_tokens, "
+        f"TRY_CAST({field_value(log, known.output_tokens)} AS UINTEGER) AS output_tokens"
     )
     is_row = "trim(line) <> ''" if log.kind is LogKind.JSON_LINES else "true"
     counts = f"{is_row} AND {is_request(log)}"
@@ -345,16 +341,18 @@ def _true_line(counted: int, refused: list[int]) -> int:
 
 def _summary(database: duckdb.DuckDBPyConnection, read: list[_Read], route: str | None) -> TraceSummary:
     log = read[0].log
+
+    def ask(query: str) -> list[Any]:
+        return database.execute(query).fetchall()
+
     broken = sum(one.broken_rows for one in read)
     examples = tuple(row for one in read for row in one.examples)[:EXAMPLES]
     jumps = _one(database, "SELECT count(*) FROM (SELECT time_us - lag(time_us) OVER () AS step_us FROM request) WHERE step_us < 0")
     duplicates = _drop_duplicates(database, log)
-    routes = _routes(database, log)
+    routes = counts.routes(ask, "request") if log.format.route is not None else ()
     if route is not None:
         _keep_route(database, log, route, routes)
-    row = database.execute("SELECT count(*), min(time_us), max(time_us) FROM request").fetchone()
-    assert row is not None
-    requests, first_us, last_us = row
+    requests, first_us, last_us = counts.span(ask, "request")
     if requests == 0:
         first = f"; the first, {examples[0].place}: {examples[0].reason}" if examples else ""
         raise InputError(f"{log.path} holds no request: 0 rows could be read and {broken} could not{first}")
@@ -371,17 +369,17 @@ def _summary(database: duckdb.DuckDBPyConnection, read: list[_Read], route: str 
         duplicates=duplicates,
         other_rows=sum(one.other_rows for one in read),
         clock_jumps_back=jumps,
-        first=_moment(first_us) if calendar else None,
-        last=_moment(last_us) if calendar else None,
+        first=moment_of(first_us) if calendar else None,
+        last=moment_of(last_us) if calendar else None,
         span_s=(last_us - first_us) / MICROSECONDS,
-        input_lengths=_lengths(database, "input_tokens"),
-        output_lengths=_lengths(database, "output_tokens"),
-        peaks=tuple(peak for width in WINDOWS_S if (peak := _peak(database, first_us, last_us, width)) is not None),
-        gap_cv=_gap_cv(database),
-        cached_input_share=_cached_share(database),
-        prefix_reuse_share=_prefix_reuse(database, log),
+        input_lengths=counts.lengths(ask, "request", "input_tokens"),
+        output_lengths=counts.lengths(ask, "request", "output_tokens"),
+        peaks=counts.peaks(ask, "request", first_us, last_us),
+        gap_cv=counts.gap_cv(ask, "request", order="ORDER BY time_us" if jumps else ""),
+        cached_input_share=counts.cached_share(ask, "request") if log.format.cached_input_tokens is not None else None,
+        prefix_reuse_share=_prefix_reuse(database, log) if log.format.prefix_hashes is not None else None,
         routes=routes,
-        hourly=_hourly(database, first_us, last_us) if calendar else None,
+        hourly=counts.hourly(ask, "request", first_us, last_us) if calendar else None,
     )
 
 
@@ -404,20 +402,6 @@ def _drop_duplicates(database: duckdb.DuckDBPyConnection, log: LogFile) -> int:
     return duplicates
 
 
-def _routes(database: duckdb.DuckDBPyConnection, log: LogFile) -> tuple[RouteVolume, ...]:
-    if log.format.route is None:
-        return ()
-    rows = database.execute(
-        "SELECT coalesce(route, ''), count(*), sum(input_tokens), sum(output_tokens) FROM request "
-        "GROUP BY 1 ORDER BY sum(input_tokens::HUGEINT + output_tokens::HUGEINT) DESC, 1 LIMIT ?",
-        [ROUTES],
-    ).fetchall()
-    return tuple(
-        RouteVolume(name=str(name), requests=int(count), input_tokens=int(given), output_tokens=int(made))
-        for name, count, given, made in rows
-    )
-
-
 def _keep_route(database: duckdb.DuckDBPyConnection, log: LogFile, route: str, routes: tuple[RouteVolume, ...]) -> None:
     if log.format.route is None:
         raise InputError(f"{log.path} has no column by which its traffic could be split, so there is no route '{route}'")
@@ -425,56 +409,6 @@ def _keep_route(database: duckdb.DuckDBPyConnection, log: LogFile, route: str, r
     if _one(database, "SELECT count(*) FROM request") == 0:
         known = ", ".join(f"'{one.name}'" for one in routes[:10])
         raise InputError(f"{log.path} has no route '{route}': the largest in its column '{log.format.route}' are {known}")
-
-
-def _lengths(database: duckdb.DuckDBPyConnection, column: str) -> LengthDistribution:
-    counted = database.execute(f"SELECT {column} AS length, count(*) AS requests FROM request GROUP BY 1 ORDER BY 1").fetchnumpy()
-    return LengthDistribution(
-        lengths_tokens=np.asarray(counted["length"], dtype=np.int64),
-        counts=np.asarray(counted["requests"], dtype=np.int64),
-    )
-
-
-def _peak(database: duckdb.DuckDBPyConnection, first_us: int, last_us: int, window_s: int) -> Peak | None:
-    """Busiest over mean of the complete windows; an incomplete last window would lower the mean and is left out."""
-    windows = (last_us - first_us) // (window_s * MICROSECONDS)
-    if windows < 2:
-        return None
-    row = database.execute(
-        """
-        SELECT max(requests), sum(requests), max(tokens), sum(tokens) FROM (
-            SELECT (time_us - $first) // $width AS window_number, count(*) AS requests,
-                   sum(input_tokens::BIGINT + output_tokens::BIGINT) AS tokens
-            FROM request GROUP BY 1) WHERE window_number < $windows
-        """,
-        {"first": first_us, "width": window_s * MICROSECONDS, "windows": windows},
-    ).fetchone()
-    assert row is not None
-    most_requests, requests, most_tokens, tokens = (int(number) for number in row)
-    return Peak(
-        window_s=window_s,
-        requests_to_mean=most_requests * windows / requests,
-        tokens_to_mean=most_tokens * windows / tokens if tokens else 1.0,
-        windows=windows,
-    )
-
-
-def _gap_cv(database: duckdb.DuckDBPyConnection) -> float:
-    row = database.execute(
-        "SELECT stddev_pop(gap_us) / avg(gap_us) FROM (SELECT time_us - lag(time_us) OVER (ORDER BY time_us) AS gap_us FROM request)"
-    ).fetchone()
-    assert row is not None
-    return float(row[0])
-
-
-def _cached_share(database: duckdb.DuckDBPyConnection) -> float | None:
-    """Cached over all input tokens of the rows that say how many were cached."""
-    row = database.execute(
-        "SELECT sum(least(cached_tokens, input_tokens)), sum(input_tokens) FROM request WHERE cached_tokens IS NOT NULL"
-    ).fetchone()
-    assert row is not None
-    cached, total = row
-    return int(cached) / int(total) if total else None
 
 
 def _prefix_reuse(database: duckdb.DuckDBPyConnection, log: LogFile) -> float | None:
@@ -495,35 +429,10 @@ def _prefix_reuse(database: duckdb.DuckDBPyConnection, log: LogFile) -> float | 
     return int(reused) / int(total) if total else None
 
 
-def _hourly(database: duckdb.DuckDBPyConnection, first_us: int, last_us: int) -> HourlyVolume | None:
-    """Complete hours, those without requests included."""
-    hour_us = 3600 * MICROSECONDS
-    first_hour, end_hour = -(-first_us // hour_us), last_us // hour_us
-    if not 0 < end_hour - first_hour <= MOST_HOURS:
-        return None
-    counted = database.execute(
-        "SELECT time_us // $hour - $first AS hour, count(*)::DOUBLE AS requests, "
-        "sum(input_tokens::BIGINT + output_tokens::BIGINT)::DOUBLE AS tokens FROM request "
-        "WHERE time_us >= $first * $hour AND time_us < $end * $hour GROUP BY 1",
-        {"hour": hour_us, "first": first_hour, "end": end_hour},
-    ).fetchnumpy()
-    hours = np.asarray(counted["hour"], dtype=np.int64)
-    requests, tokens = np.zeros(end_hour - first_hour), np.zeros(end_hour - first_hour)
-    requests[hours], tokens[hours] = np.asarray(counted["requests"]), np.asarray(counted["tokens"])
-    return HourlyVolume(first_hour=first_hour, requests=requests, tokens=tokens)
-
-
 def _one(database: duckdb.DuckDBPyConnection, query: str) -> int:
     row = database.execute(query).fetchone()
     assert row is not None
     return int(row[0])
-
-
-def _moment(microseconds: int) -> datetime | None:
-    try:
-        return EPOCH + timedelta(microseconds=microseconds)
-    except OverflowError:  # a year that the calendar of the standard library does not know
-        return None
 
 
 def _shown(text: str | None) -> str:
