@@ -1,5 +1,6 @@
 """An endpoint probe as a page starts it, and the queue of those who wait for the machine."""
 
+import os
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -68,7 +69,8 @@ def test_nobody_there_is_a_failure_in_words(own_lock):
     assert nothing_left(own_lock)
 
 
-def test_a_cancel_keeps_what_was_measured(own_lock):
+@pytest.mark.parametrize("round_", range(min(int(os.environ.get("SOAK_ROUNDS", "1")), 50)))
+def test_a_cancel_keeps_what_was_measured(own_lock, round_):
     with FakeServer(Behaviour(itl_s=0.005)) as server:
         job = EndpointJob.start(probe(server.url, seconds_per_level=60.0), created=NOW)
         until(lambda: job.now is not None and job.now.requests > 3)

@@ -178,7 +178,8 @@ def test_a_search_needs_a_limit_and_ends_with_a_rate():
     )
     rates = [level.rate_per_s for level in measurement.levels if level.rate_per_s]
     assert len(rates) >= 2
-    assert rates[1] == pytest.approx(2 * rates[0])  # the first met the limit, so the search doubled
+    met = figures(measurement)[f"{rates[0]:.4g}/s.good_share"] >= 0.95
+    assert rates[1] == pytest.approx(rates[0] * (2.0 if met else 0.5))  # on a machine that is too busy the first may miss the limit
 
 
 def test_open_levels_after_a_ladder_are_shares_of_its_top():
