@@ -12,7 +12,7 @@ from capacity.calibration import ideal
 from capacity.footprint import footprint, touched_share
 from capacity.models import model
 from capacity.roofline import Layout, all_reduce_s, decode_step_s, efficiency_for, precision_gain, prefill_s, rates
-from capacity.throughput import RequestSize, closed_loop, layouts, open_loop, serving_curve
+from capacity.throughput import RequestSize, closed_loop, layouts, open_loop, sequence_cap, serving_curve
 
 H100 = accelerator("nvidia-h100-sxm-80")
 VLLM = efficiency_for("vllm", H100)
@@ -172,3 +172,44 @@ def test_formulas_give_the_same_for_one_case_and_for_many():
     together = decode_step_s(cost, device, VLLM, batch=batches, context_tokens=1000.0)
     alone = [decode_step_s(cost, device, VLLM, batch=batch, context_tokens=1000.0) for batch in batches]
     assert together == pytest.approx(alone)
+
+
+def test_without_fused_attention_each_query_head_reads_the_cache():
+    base = efficiency_for("vllm", H100)
+    cost = footprint(model("llama-3.1-8b"), "bf16")
+    device = rates(H100, cost.compute, base)
+
+    def cache_s(efficiency):
+        steps = [float(decode_step_s(cost, device, efficiency, batch=1.0, context_tokens=tokens)) for tokens in (0.0, 8000.0)]
+        return steps[1] - steps[0]
+
+    pairs = cost.attention_flops * 8000.0 / (base.flops_share * device.flops)
+    fused, repeated = cache_s(base), cache_s(base.model_copy(update={"kv_repeat": 1.0}))
+    assert (repeated - pairs) / (fused - pairs) == pytest.approx(4.0)  # 32 query heads share 8 KV heads
+
+
+def test_linear_attention_moves_its_state_and_no_cache():
+    cost = footprint(model("qwen3.5-4b"), "q4_k_m")
+    assert cost.linear_state_bytes == 2 * 4 * 24 * 32 * 128 * 128  # twice, 32 bits, 24 layers, 32 heads of 128 x 128
+    assert footprint(model("qwen3-4b"), "q4_k_m").linear_state_bytes == 0
+    base = efficiency_for("vllm", H100)
+    device = rates(H100, cost.compute, base)
+    once, twice = (
+        float(decode_step_s(cost, device, base.model_copy(update={"state_passes": passes}), batch=1.0, context_tokens=1000.0))
+        for passes in (1.0, 2.0)
+    )
+    assert twice - once == pytest.approx(cost.linear_state_bytes / (base.bandwidth_share * device.bandwidth))
+
+
+def test_data_parallel_attention_repeats_dense_weights_and_keeps_one_cache():
+    eight = Server(accelerator=accelerator("nvidia-h200-sxm"), gpus=8)
+    cost = footprint(model("deepseek-v3"), "fp8", kv_bits=16)
+    base = efficiency_for("sglang", eight.accelerator)
+    load = RequestSize(input_tokens=1000.0, output_tokens=1000.0)
+    shared, spread = (Layout(tensor_parallel=8.0, attention_data_parallel=flag) for flag in (False, True))
+    wide = base.model_copy(update={"max_sequences": 100_000})
+    # the latent cache is not copied 8 times
+    assert sequence_cap(cost, eight, wide, load, spread) > 4 * sequence_cap(cost, eight, wide, load, shared)
+    device = rates(eight.accelerator, cost.compute, base)
+    slow, fast = (float(decode_step_s(cost, device, base, batch=1.0, context_tokens=1000.0, layout=layout)) for layout in (spread, shared))
+    assert slow > fast  # one request streams the whole dense part on its device

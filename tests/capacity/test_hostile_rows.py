@@ -1,0 +1,135 @@
+"""Rows as people write them: unusual, incomplete or wrong, each answered or refused with the fact that is missing."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from capacity.cases import COLUMNS
+from capacity.estimate import estimate_row
+
+BASE = dict.fromkeys(COLUMNS, "") | {
+    "source_version": "2026",
+    "engine": "vllm",
+    "model": "Llama 3.1 8B",
+    "params_b": "8.03",
+    "quant": "bf16",
+    "device": "H100 SXM 80GB",
+    "device_count": "1",
+    "isl": "1000",
+    "osl": "200",
+    "batch_or_concurrency": "16",
+    "metric": "output_tok_s_total",
+}
+
+
+def answer(**changes):
+    return estimate_row({**BASE, **changes})
+
+
+def value(**changes):
+    found = answer(**changes)
+    assert found.predicted is not None, found.refused_because
+    return found.predicted
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"batch_or_concurrency": "rate=0/s"}, "a rate of 0 is no load"),
+        ({"batch_or_concurrency": "-4"}, "is not a number"),
+        ({"batch_or_concurrency": "nan"}, "is not a number"),
+        ({"isl": "-5"}, "isl -5 is below 0"),
+        ({"isl": "0", "metric": "prefill_tok_s"}, "isl is 0 or missing"),
+        ({"device_count": "-2"}, "device_count '-2'"),
+        ({"device_count": "many"}, "device_count 'many'"),
+        ({"model": "zz", "params_b": "-3"}, "params_b '-3'"),
+        ({"model": "zz", "params_b": "0"}, "states no params_b"),
+        ({"device": "New", "device_mem_bw_gbs": "-1"}, "device_mem_bw_gbs '-1'"),
+        ({"device": "New", "device_mem_bw_gbs": "0"}, "states no device_mem_bw_gbs"),
+        ({"device_peak_tflops_dense_16bit": "-3"}, "device_peak_tflops_dense_16bit '-3'"),
+        ({"note": "file=900 GiB"}, "it does not fit"),
+        ({"model": "DeepSeek-R1", "params_b": "671", "quant": "fp8", "device_count": "8"}, "it does not fit"),
+        (
+            {"model": "DeepSeek-R1", "params_b": "671", "quant": "fp8", "device": "H200", "device_count": "8", "note": "parallel=DEP4"},
+            "the stated layout spreads them over 4 x H200",
+        ),
+    ],
+)
+def test_what_cannot_be_read_or_run_is_refused_by_name(changes, sentence):
+    found = answer(**changes)
+    assert found.predicted is None
+    assert sentence in found.refused_because
+
+
+@pytest.mark.parametrize(
+    ("changes", "same_as"),
+    [
+        ({"batch_or_concurrency": "~16"}, {}),
+        ({"batch_or_concurrency": "1,6"}, {}),
+        ({"batch_or_concurrency": "rate=1e0/s"}, {"batch_or_concurrency": "rate=1/s"}),
+        ({"batch_or_concurrency": "rate=.5 req/s"}, {"batch_or_concurrency": "rate=0.5/s"}),
+        ({"batch_or_concurrency": "MAX"}, {"batch_or_concurrency": "max"}),
+        ({"isl": "1k"}, {"isl": "1024"}),
+        ({"metric": "TPOT_p50_ms"}, {"metric": "tpot_p50_ms"}),
+        ({"params_b": "unknown"}, {}),
+        ({"device_count": "0"}, {}),
+        ({"quant": "GPTQ-Int4"}, {"quant": "awq"}),
+        ({"model": "meta-llama/Llama-3.1-8B-Instruct"}, {}),
+        ({"device_count": "2", "note": "tp=4"}, {"device_count": "4", "note": "tp=4"}),
+        ({"model": "zz", "active_params_b": "80"}, {"model": "zz", "active_params_b": "8.03"}),
+    ],
+)
+def test_spellings_mean_the_same(changes, same_as):
+    assert value(**changes) == pytest.approx(value(**same_as))
+
+
+@pytest.mark.parametrize(
+    ("note", "doubt"),
+    [
+        ("speculative decoding, 3 drafts", "speculative"),
+        ("EAGLE-3", "speculative"),
+        ("suspect: nominal params", "suspect"),
+        ("tp=4", "4 are"),
+    ],
+)
+def test_a_note_that_the_estimate_cannot_honour_is_a_doubt(note, doubt):
+    assert any(doubt in said for said in answer(note=note).doubts)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    changes=st.fixed_dictionaries(
+        {},
+        optional={
+            "engine": st.sampled_from(["", "TensorRT-LLM", "llama.cpp b9000", "sglang", "mlx", "?"]),
+            "model": st.sampled_from(["", "DeepSeek-R1", "gpt-oss-120b", "Qwen3.5-4B", "Unheard-of", "gemma-3-27b-it"]),
+            "params_b": st.sampled_from(["", "0", "nan", "~70", "671", "-1"]),
+            "quant": st.sampled_from(["", "MXFP4", "NVFP4", "AWQ", "Q4_K_M", "TQ1_0", "w4a8", "fp8", "junk"]),
+            "device": st.sampled_from(["", "B200", "MI300X", "DGX Spark", "Ryzen AI Max+ 395", "Apple M5 10c", "RTX 5090", "abacus"]),
+            "device_mem_bw_gbs": st.sampled_from(["", "0", "~500", "8000", "inf"]),
+            "device_count": st.sampled_from(["", "1", "3", "8", "72", "0.5"]),
+            "isl": st.sampled_from(["", "0", "1", "~2000", "1e6", "x"]),
+            "osl": st.sampled_from(["", "0", "1", "800"]),
+            "batch_or_concurrency": st.sampled_from(["", "1", "256", "1e7", "max", "offline", "rate=3/s", "rate=1e9/s", "rate=inf"]),
+            "metric": st.sampled_from(
+                ["prefill_tok_s", "decode_tok_s", "total_tok_s", "ttft_p99_ms", "tpot_p50_ms", "itl_p90_ms", "e2e_mean_ms", "speed"]
+            ),
+            "note": st.sampled_from(
+                ["", "parallel=DEP8", "parallel=TP2PP4", "tp=0; pp=-1", "depth=9e9", "max_num_seqs=0", "per user", ";;"]
+            ),
+        },
+    )
+)
+def test_any_row_is_answered_inside_its_interval_or_refused_in_one_line(changes):
+    found = answer(**changes)
+    if found.predicted is None:
+        assert found.refused_because
+        assert "\n" not in found.refused_because
+    else:
+        assert found.refused_because is None
+        assert 0 < found.low80 < found.predicted < found.high80
+        assert math.isfinite(found.high80)
