@@ -7,6 +7,7 @@ their first word on, so that no prefix cache can answer for the server; lengths 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import math
 import os
@@ -25,8 +26,9 @@ from probes.caller import Budget, Caller, Manner, full_allowance, tokens_beyond
 from probes.doubts import with_doubts
 from probes.load import Arrival, Heard, Level, LevelPlan, LevelProgress, merged, schedule
 from probes.measurement import ClientLimit, EndpointSettings, LevelResult, Measurement, RequestTiming, Status, output_tokens_between
+from probes.power import PowerMeter
 from probes.shard import Shards
-from probes.stream import list_models, open_client
+from probes.stream import is_loopback, list_models, open_client
 
 KEY_VARIABLE = "RIGHTSIZE_ENDPOINT_KEY"
 """Environment variable with the key of the endpoint; it is sent and never stored."""
@@ -38,6 +40,8 @@ CLIENT_ROOM_SHARE = 0.5
 FINAL_REFUSALS = ("HTTP 401", "HTTP 403", "HTTP 404", "HTTP 429")
 """Refusals that no other choice of options would change."""
 CALIBRATION_WORDS = (8, 208)
+TRACE = "trace"
+"""Name of the level that replays one."""
 
 
 class ServerFacts(Fact):
@@ -101,7 +105,9 @@ def measure_endpoint(
     start = environment.processor_times()
     own = time.process_time()
     run = _Run(settings, key if key is not None else os.environ.get(KEY_VARIABLE), report, cancel or threading.Event(), client, trace)
-    asyncio.run(run.all_levels())
+    meter = PowerMeter() if is_loopback(url) else None  # another machine's accelerators are not this one's
+    with meter or contextlib.nullcontext():
+        asyncio.run(run.all_levels())
     during = environment.contention_between(start, environment.processor_times(), time.process_time() - own)
     if not run.levels:
         raise InputError(run.message or "nothing was measured")
@@ -117,6 +123,7 @@ def measure_endpoint(
         environment=machine.model_copy(update={"during": during}),
         levels=tuple(run.levels),
         client=client,
+        power=meter.reading(float(sum(request.tokens for level in run.levels for request in level.requests))) if meter else None,
     )
     with_figures = draft.sealed()  # the doubts of an endpoint are read from its figures
     return with_doubts(with_figures).sealed()
@@ -182,7 +189,8 @@ class _Run:
             yield self._replay()
         if settings.search:
             first = top * goodput.FIRST_SHARE_OF_TOP if top else 1.0 / self._answer_s
-            tried: list[tuple[float, bool]] = []
+            held = [level for level in self.levels if level.rate_per_s and level.name != TRACE]
+            tried = [(level.rate_per_s or 0.0, goodput.meets(level, settings)) for level in held]
             while (wanted := goodput.next_rate(tried, first)) is not None:
                 before = len(self.levels)
                 yield self._open(wanted)
@@ -218,7 +226,7 @@ class _Run:
 
     def _replay(self) -> LevelPlan:
         span = max(self._trace[-1].due_s, 1e-3)
-        plan = self._plan(name="trace", rate=len(self._trace) / span)
+        plan = self._plan(name=TRACE, rate=len(self._trace) / span)
         return plan.model_copy(update={"arrivals": self._trace, "hold_s": span * (1.0 + 1e-9), "own_sizes": True})
 
     async def _level(self, plan: LevelPlan) -> LevelResult:

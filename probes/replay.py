@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import hashlib
 import json
+import zlib
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -21,20 +23,21 @@ MAX_LINE = 10_000_000
 def read_trace(path: Path, *, most: int, speed: float = 1.0) -> tuple[Arrival, ...]:
     """The first `most` requests of a trace, played `speed` times faster: the Azure 2023 CSV or the Mooncake JSON lines.
 
-    Azure: TIMESTAMP, ContextTokens, GeneratedTokens. Mooncake: timestamp in ms, input_length, output_length.
+    Azure: TIMESTAMP, ContextTokens, GeneratedTokens. Mooncake: timestamp in ms, input_length, output_length. Either may be gzipped.
     """
+    opened = gzip.open if path.suffix == ".gz" else open
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with opened(path, "rt", encoding="utf-8-sig", newline="") as file:
             first = file.readline(MAX_LINE)
             file.seek(0)
             rows = _mooncake(file, path.name) if first.lstrip().startswith("{") else _azure(file, path.name)
             found = [row for row, _ in zip(rows, range(most), strict=False)]
     except FileNotFoundError:
         raise InputError(f"no such file: {path}") from None
-    except UnicodeDecodeError:
+    except (UnicodeDecodeError, EOFError, zlib.error):
         raise InputError(f"{path} is not a text file: a trace is the Azure CSV or the Mooncake JSON lines") from None
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from None
+        raise InputError(f"{path} cannot be read: {error.strerror or error}") from None
     if not found:
         raise InputError(f"{path} has no requests: a trace is the Azure CSV or the Mooncake JSON lines")
     found.sort(key=lambda row: row[0])

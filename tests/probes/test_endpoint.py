@@ -58,10 +58,10 @@ def test_the_wanted_load_is_held_and_never_passed():
 
 
 def test_the_role_chunk_is_not_the_first_token():
-    measurement, _ = measure(Behaviour(ttft_s=0.05, role_chunk=True))
+    measurement, _ = measure(Behaviour(ttft_s=0.3, role_chunk=True))
     request = measurement.levels[0].requests[0]
     assert request.first_chunk_s < request.first_content_s
-    assert request.first_content_s - request.first_chunk_s >= 0.04
+    assert request.first_content_s - request.first_chunk_s >= 0.1  # told 0.3; a busy machine reads the first chunk late
 
 
 def test_reasoning_counts_as_text_but_not_as_the_answer():

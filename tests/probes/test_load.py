@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gzip
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -86,6 +87,30 @@ def test_the_azure_columns_are_read_in_their_own_time(tmp_path: Path):
     first, second = read_trace(file, most=10, speed=2.0)
     assert (first.due_s, first.input_tokens, first.output_tokens) == (0.0, 374, 44)
     assert second.due_s == pytest.approx((50.995169 - 46.680590) / 2)
+
+
+def test_a_gzipped_trace_is_read_and_a_broken_one_refused(tmp_path: Path):
+    file = tmp_path / "trace.jsonl.gz"
+    file.write_bytes(gzip.compress(b'{"timestamp": 0, "input_length": 10, "output_length": 3}\n'))
+    assert read_trace(file, most=9)[0].output_tokens == 3
+    for broken in (file.read_bytes()[:-9], b"no gzip"):
+        file.write_bytes(broken)
+        with pytest.raises(InputError):
+            read_trace(file, most=9)
+
+
+def test_no_level_is_run_twice():
+    measurement, _ = measure(
+        Behaviour(itl_s=0.01),
+        concurrencies=(1,),
+        top_shares=(0.7,),
+        search=True,
+        ttft_limit_ms=5000.0,
+        max_requests=80,
+        seconds_per_level=0.4,
+    )
+    names = [level.name for level in measurement.levels]
+    assert len(names) == len(set(names))
 
 
 def test_the_mooncake_lines_are_read_in_their_own_time(tmp_path: Path):
