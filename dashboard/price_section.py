@@ -104,8 +104,8 @@ def _headline(found: Fetched, difference: PriceDiff) -> str:
         return f"{found.feed.value} lists {len(found.proposal.snapshot.rows):,} prices; as a second opinion they are compared, never used"
     moved = len(changes(difference))
     return (
-        f"{moved:,} {'price' if moved == 1 else 'prices'} would change, {len(difference.added):,} are new, "
-        f"{len(difference.removed):,} are not in it, {difference.same + len(difference.changed) - moved:,} stay"
+        f"{moved:,} {'price' if moved == 1 else 'prices'} would change, {len(difference.added):,} new, "
+        f"{len(difference.removed):,} not in the list, {difference.same + len(difference.changed) - moved:,} as before"
     )
 
 

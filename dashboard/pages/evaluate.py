@@ -21,8 +21,7 @@ from selector.results import OptionResult, Recommendation
 from selector.store import save_gates
 
 UPLOAD_MB = 64
-MOST_CASES = 10_000_000
-"""More than this nobody labels: the true difference is as good as at the limit."""
+MOST_CASES = 10_000_000  # nobody labels more: the true difference is as good as at the limit
 SHOWN, NEWEST, MESSAGE = "evaluate.shown", "evaluate.newest", "evaluate.message"
 OF_SCORE, IN_POINTS = "% of today's score", "points"
 ALL_SEEDS = "mean over all seeds"

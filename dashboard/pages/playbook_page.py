@@ -73,8 +73,11 @@ def standing_word(playbook: Playbook) -> tuple[str, str]:
     """A word for the standing, with its colour."""
     if any(status.state is State.STOPPED for status in playbook.stages):
         return "Stopped", "red"
+    if playbook.drift is not None and playbook.drift.alarm is Alarm.BELOW:
+        return "Drift alarm", "red"
     if playbook.next is None:
-        return "In production", "green"
+        watch = playbook.drift is not None and playbook.drift.alarm is not Alarm.NONE
+        return ("In production, to watch", "orange") if watch else ("In production", "green")
     if playbook.value is None:
         return "Open", "gray"
     if playbook.next is Stage.PRODUCTION and playbook.value.advice is Advice.RUN:

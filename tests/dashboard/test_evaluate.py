@@ -69,6 +69,7 @@ def test_an_empty_page_says_what_it_is_for_and_plans_a_test() -> None:
     assert not app.exception
     assert "shown good enough, shown not good enough, or not decided" in said(app)
     assert "to show with 80% chance" in said(app)
+    assert app.main[0].value == "Evaluate"  # nothing above the title
     assert "evaluate.run" not in [button.key for button in app.button]
     assert not list_gates(settings(), SCENARIO)
 

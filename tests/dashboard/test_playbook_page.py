@@ -13,7 +13,7 @@ from selector.case_scores import scores_from_csv
 from selector.gap_gate import Margin, gate
 from selector.looks import Stage
 from selector.playbook import stage_facts
-from selector.store import list_entries, save_gates
+from selector.store import list_entries, save_entry, save_gates
 
 ROOT = Path(__file__).resolve().parents[2]
 SCENARIO = "Document analysis"
@@ -112,9 +112,11 @@ def test_an_undecided_test_asks_for_more_cases() -> None:
 def test_a_fresh_sample_is_held_against_the_test_it_passed(fresh: str, alarm: str) -> None:
     keep_test("passed", when=datetime(2026, 11, 1, 9, tzinfo=UTC))
     keep_test(fresh, Stage.PRODUCTION, names="fresh", when=datetime(2026, 11, 2, 9, tzinfo=UTC))
+    save_entry(settings(), SCENARIO, Stage.PRODUCTION, created=datetime(2026, 11, 1, 12, tzinfo=UTC))
     app = chosen(opened())
     assert not app.exception
     assert alarm in said(app)
+    assert ("red-badge[Drift alarm]" in said(app)) is (fresh == "failed")
 
 
 def test_an_option_without_a_project_is_said_instead_of_drawn(monkeypatch: pytest.MonkeyPatch) -> None:

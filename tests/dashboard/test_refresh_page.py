@@ -110,7 +110,7 @@ def test_a_fetched_list_is_shown_and_used_only_once_accepted(served: Served) -> 
     app = fetched(opened())
     assert not app.exception
     assert served.asked == 1
-    assert "1 price would change, 0 are new, 0 are not in it" in said(app)
+    assert "1 price would change, 0 new, 0 not in the list" in said(app)
     assert "2 times" in said(app)
     assert accepted_prices(settings(), TODAY) is None
     app.button(key="prices.accept").click().run()
