@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from selector.sensitivity import Doubt, Staircase
 
 LOG = logging.getLogger(__name__)
+PAUSE_S: Final = 0.4
+"""From asking to beginning: the page that asked is drawn first, and a slider on its way is not followed."""
 KEPT: Final = 64
 """Decisions whose doubt is kept: some 100 kB each."""
 LOW_FACTOR, HIGH_FACTOR = 0.02, 10.0
@@ -43,37 +46,48 @@ class DoubtDesk:
     Who asks again before the answer is there gives up what was asked before, unless it is being computed already.
     """
 
-    def __init__(self, kept: int = KEPT) -> None:
-        self._kept = kept
+    def __init__(self, kept: int = KEPT, pause_s: float = PAUSE_S) -> None:
+        self._kept, self._pause_s = kept, pause_s
         self._lock = threading.Lock()
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="doubt")
-        self._asked: OrderedDict[Hashable, Future[Doubted]] = OrderedDict()
+        self._asked: OrderedDict[Hashable, Future[Doubted | None]] = OrderedDict()
         self._latest: OrderedDict[str, Hashable] = OrderedDict()
 
     def ask(self, key: Hashable, compute: Callable[[], Doubted], *, who: str = "") -> Doubted | None:
         """The answer where it is there, else None: then it is under way."""
-        future = self._future(key, compute, who)
+        future = self._future(key, compute, who, self._pause_s)
         return future.result() if future.done() and not future.cancelled() else None
 
     def wait(self, key: Hashable, compute: Callable[[], Doubted], *, who: str = "") -> Doubted:
         """The answer, waited for."""
-        return self._future(key, compute, who).result()
+        return self._future(key, compute, who, 0.0).result() or compute()
 
-    def _future(self, key: Hashable, compute: Callable[[], Doubted], who: str) -> Future[Doubted]:
+    def _future(self, key: Hashable, compute: Callable[[], Doubted], who: str, pause_s: float) -> Future[Doubted | None]:
         with self._lock:
             before = self._latest.pop(who, key)
             self._latest[who] = key
-            if before != key and before not in self._latest.values() and before in self._asked and self._asked[before].cancel():
+            if before not in self._latest.values() and before in self._asked and self._asked[before].cancel():
                 del self._asked[before]
             future = self._asked.pop(key, None)
-            if future is None or future.cancelled():
-                future = self._worker.submit(compute)
+            if future is None or _given_up(future):
+                future = self._worker.submit(self._computed, key, compute, time.monotonic() + pause_s)
             self._asked[key] = future
             while len(self._asked) > self._kept and next(iter(self._asked.values())).done():
                 self._asked.popitem(last=False)
             while len(self._latest) > 4 * self._kept:
                 self._latest.popitem(last=False)
             return future
+
+    def _computed(self, key: Hashable, compute: Callable[[], Doubted], begin_s: float) -> Doubted | None:
+        """In the worker: the answer; None where nobody wants it any more when its time has come."""
+        time.sleep(max(0.0, begin_s - time.monotonic()))
+        with self._lock:
+            wanted = key in self._latest.values()
+        return compute() if wanted else None
+
+
+def _given_up(future: Future[Doubted | None]) -> bool:
+    return future.cancelled() or (future.done() and future.exception() is None and future.result() is None)
 
 
 def doubted(recommendation: Recommendation, catalog: Catalog) -> Doubted:

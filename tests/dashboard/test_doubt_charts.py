@@ -305,7 +305,7 @@ def test_a_doubt_that_cannot_be_computed_leaves_the_pages_with_a_sentence(monkey
 
 
 def test_a_page_does_not_wait_for_the_desk() -> None:
-    desk, go = DoubtDesk(), threading.Event()
+    desk, go = DoubtDesk(pause_s=0.0), threading.Event()
     answer = Doubted(problem="answered")
     compute = lambda: go.wait(30) and answer  # noqa: E731
     assert desk.ask("key", compute, who="page") is None
@@ -315,7 +315,7 @@ def test_a_page_does_not_wait_for_the_desk() -> None:
 
 
 def test_who_asks_again_gives_up_what_was_not_begun() -> None:
-    desk, go, begun = DoubtDesk(), threading.Event(), []
+    desk, go, begun = DoubtDesk(pause_s=0.0), threading.Event(), []
 
     def compute(name: str) -> Callable[[], Doubted]:
         def run() -> Doubted:
@@ -326,6 +326,7 @@ def test_who_asks_again_gives_up_what_was_not_begun() -> None:
         return run
 
     desk.ask("first", compute("first"), who="page")
+    desk.ask("first", compute("first"), who="another")
     desk.ask("second", compute("second"), who="page")
     desk.ask("third", compute("third"), who="page")
     go.set()
@@ -334,13 +335,21 @@ def test_who_asks_again_gives_up_what_was_not_begun() -> None:
 
 
 def test_what_another_page_waits_for_is_not_given_up() -> None:
-    desk, go = DoubtDesk(), threading.Event()
+    desk, go = DoubtDesk(pause_s=0.0), threading.Event()
     desk.ask("running", lambda: go.wait(30) and Doubted(), who="x")
     desk.ask("shared", lambda: Doubted(problem="shared"), who="one")
     desk.ask("shared", lambda: Doubted(problem="shared"), who="two")
     desk.ask("other", lambda: Doubted(problem="other"), who="one")
     go.set()
     assert desk.wait("shared", lambda: Doubted(problem="computed again"), who="two").problem == "shared"
+
+
+def test_a_slider_on_its_way_is_not_followed() -> None:
+    desk, begun = DoubtDesk(pause_s=0.2), []
+    for key in "abc":
+        desk.ask(key, lambda key=key: begun.append(key) or Doubted(problem=key), who="page")
+    assert desk.wait("c", lambda: Doubted(problem="computed again"), who="page").problem == "c"
+    assert begun == ["c"]
 
 
 def test_only_the_last_answers_are_kept() -> None:
