@@ -399,7 +399,7 @@ def _print(measurement: Measurement) -> None:
     out.print(f"{what}, {_engine(measurement)}, {measurement.environment.cpu}, {measurement.status.value}")
     out.print(_tests_table(measurement) if measurement.tests else _levels_table(measurement))
     generation = measurement.generation_test
-    if generation is not None and measurement.weights_bytes:
+    if generation is not None and measurement.weights_bytes and measurement.proxy is None:
         weights_gb = measurement.weights_bytes / BYTES_PER_GB
         rate = f"{weights_gb * generation.median:.1f} GB/s"
         out.print(f"{weights_gb:.2f} GB of weights x {generation.median:.2f} tokens/s = {rate}, if every token reads them all.")

@@ -1,4 +1,4 @@
-"""python -m tests.soak.probes: end probes fifty times in every way a probe can end, and endpoint probes by cancel and time-out.
+"""python -m tests.soak.probe_endings: end probes fifty times in every way a probe can end, and endpoint probes by cancel and time-out.
 
 The tests themselves do it three times each; this runs the same ones for longer. Exit code 1 when one fails.
 """
