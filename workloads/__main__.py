@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import Progress
 from rich.table import Table
 
 from facts import commandline
@@ -47,7 +49,10 @@ def summarize(
 ) -> None:
     """Figures of a request log, and the workload they make."""
     mapping = read_log_format(columns) if columns is not None else None
-    summary = summarize_log(log_files(logs), columns=mapping, route=route)
+    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as shown:
+        reading = shown.add_task("reading", total=1.0)
+        told = lambda share: shown.update(reading, completed=share)  # noqa: E731 - one line of glue
+        summary = summarize_log(log_files(logs), columns=mapping, route=route, progress=told)
     if as_json:
         typer.echo(json.dumps(summary_json(summary), indent=2, allow_nan=False))
     else:

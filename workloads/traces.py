@@ -13,7 +13,8 @@ import gzip
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -44,6 +45,8 @@ from workloads.log_sql import (
 from workloads.trace_summary import BrokenRow, RouteVolume, TraceSummary, moment_of
 
 MEMORY_LIMIT = "1GiB"
+PROGRESS_S = 0.2
+"""Between two words on how far the reading is."""
 EXAMPLES = 5
 """Broken rows that are shown."""
 TEXT_SHOWN = 120
@@ -51,17 +54,26 @@ TEXT_SHOWN = 120
 INCOMPLETE = "time_us IS NULL OR input_tokens IS NULL OR output_tokens IS NULL"
 
 
-def summarize(logs: Path | Sequence[Path], *, columns: LogFormat | None = None, route: str | None = None) -> TraceSummary:
+def summarize(
+    logs: Path | Sequence[Path],
+    *,
+    columns: LogFormat | None = None,
+    route: str | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> TraceSummary:
     """Everything that a plan needs from a request log in one file or several; rows that cannot be read are counted and shown.
 
     columns: a mapping of the user's own, when the log is none that is known
     route: only the part of the traffic with this name
+    progress: told several times a second which share of the bytes has been read, 0 to 1; what it raises ends the reading, and nothing
+    of it is left
     """
     paths = (logs,) if isinstance(logs, Path) else tuple(logs)
     if not paths:
         raise InputError("no request log is given")
     with _database() as database:
-        read = [_read(database, path, columns, alone=len(paths) == 1) for path in paths]
+        with _told(database, paths, progress) as begin:
+            read = [_read(begin(path), path, columns, alone=len(paths) == 1) for path in paths]
         _same_format(read)
         with _in_words(paths[0]):
             return _summary(database, read, route)
@@ -75,6 +87,50 @@ def log_files(names: Sequence[str]) -> tuple[Path, ...]:
         matches = [path] if path.exists() else [Path(match) for match in sorted(glob.glob(name, recursive=True))]
         found += matches or [path]
     return tuple(dict.fromkeys(found))
+
+
+# ---- progress ----
+
+
+@contextmanager
+def _told(
+    database: duckdb.DuckDBPyConnection, paths: Sequence[Path], progress: Callable[[float], None] | None
+) -> Iterator[Callable[[Path], duckdb.DuckDBPyConnection]]:
+    """Says from a thread of its own how far the reading is; what `progress` raises there interrupts the query and is raised here."""
+    sizes = {path: path.stat().st_size if path.is_file() else 0 for path in paths}
+    total, before, now = sum(sizes.values()) or 1, 0, 0
+    done, raised = threading.Event(), list[BaseException]()
+
+    def begin(path: Path) -> duckdb.DuckDBPyConnection:
+        nonlocal before, now
+        before, now = before + now, sizes[path]
+        return database
+
+    def tell() -> None:
+        assert progress is not None
+        try:
+            while not done.wait(PROGRESS_S):
+                progress(min(1.0, (before + now * max(0.0, database.query_progress()) / 100.0) / total))
+        except BaseException as error:
+            raised.append(error)
+            database.interrupt()
+
+    teller = threading.Thread(target=tell, daemon=True)
+    if progress is not None:
+        teller.start()
+    try:
+        yield begin
+    except (KeyboardInterrupt, duckdb.Error):
+        if not raised:
+            raise
+    finally:
+        done.set()
+        if progress is not None:
+            teller.join()
+    if raised:
+        raise raised[0]
+    if progress is not None:
+        progress(1.0)
 
 
 # ---- the file ----
@@ -189,6 +245,8 @@ def _database() -> Iterator[duckdb.DuckDBPyConnection]:
             "temp_directory": folder,
         }
         with duckdb.connect(":memory:", config=config) as database:
+            database.execute("SET enable_progress_bar = true")  # counted,
+            database.execute("SET enable_progress_bar_print = false")  # and said by ourselves
             database.execute("SET TimeZone = 'UTC'")  # a time without a zone is UTC
             database.execute(
                 "CREATE TEMP TABLE request (time_us BIGINT, input_tokens UINTEGER, output_tokens UINTEGER, cached_tokens UINTEGER, "

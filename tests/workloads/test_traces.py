@@ -364,3 +364,33 @@ def _encodable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return "\0" not in text
+
+
+# ---- progress ----
+
+
+def test_the_reading_says_how_far_it_is_and_ends_at_the_whole(log):
+    shares: list[float] = []
+    assert summarize(log(*GOOD), progress=shares.append).requests == 2
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+
+
+def test_what_progress_raises_ends_the_reading_and_leaves_nothing(tmp_path, monkeypatch):
+    class Stop(Exception):
+        pass
+
+    def stop(_share: float) -> None:
+        raise Stop
+
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    path = tmp_path / "log.csv"
+    query = (
+        "SELECT make_timestamp(1760000000000000 + i * 1000) AS TIMESTAMP, 5 AS ContextTokens, 1 AS GeneratedTokens FROM range(2000000) t(i)"
+    )
+    duckdb.sql(f"COPY ({query}) TO '{path}' (HEADER)")
+    with pytest.raises(Stop):
+        summarize(path, progress=stop)
+    assert list(folder.iterdir()) == []
