@@ -39,9 +39,7 @@ def negotiation_sentence(doubt: Doubt, recommendation: Recommendation) -> str:
         return f"No price to negotiate: {price.because}."
     if price.below is not None:
         cut = fmt.share(1.0 - price.below / price.base) if price.base else fmt.NOTHING
-        return (
-            f"Price to negotiate: staying on {name} wins below {value(price.below, price.unit)}; {now}, so {cut} off is worth asking for."
-        )
+        return f"Price to negotiate: staying on {name} wins below {value(price.below, price.unit)}; {now}, so that is {cut} off."
     if price.above is not None:
         return f"Staying on {name} wins as long as it costs less than {value(price.above, price.unit)}; {now}."
     low, high = value(price.searched_low, price.unit), value(price.searched_high, price.unit)

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from dashboard import charts, tables, tree_svg
+from dashboard import charts, doubt_charts, doubt_words, tables, tree_svg
 from dashboard import format as fmt
 from dashboard.chart_svg import chart_svg
 from probes.measurement import Measurement
 from selector.results import OptionResult, Recommendation
+from selector.sensitivity import Doubt
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,11 +104,17 @@ class Report:
     as_of: str
 
 
-def report_of(recommendation: Recommendation, tree: tree_svg.DecisionTree, measurements: Sequence[Measurement] = ()) -> Report:
-    """The whole report; `measurements` are the ones the decision used, for host and engine."""
+def report_of(
+    recommendation: Recommendation,
+    tree: tree_svg.DecisionTree,
+    measurements: Sequence[Measurement] = (),
+    doubt: Doubt | None = None,
+) -> Report:
+    """The whole report; `measurements` are the ones the decision used, for host and engine; without a doubt it says nothing of it."""
     workload = recommendation.scenario.workload
     sections = (
-        _headline(recommendation),
+        _headline(recommendation, doubt),
+        _doubt(recommendation, doubt),
         _path(recommendation, tree),
         _months(recommendation),
         _options(recommendation),
@@ -172,7 +179,7 @@ def fixed_table(recommendation: Recommendation) -> Table:
 # ---- sections ----
 
 
-def _headline(recommendation: Recommendation) -> Section:
+def _headline(recommendation: Recommendation, doubt: Doubt | None) -> Section:
     choice = recommendation.choice
     sentences = [
         *tables.fixed_table_notes(recommendation),
@@ -184,7 +191,25 @@ def _headline(recommendation: Recommendation) -> Section:
         heading="At a glance",
         sentences=tuple(sentence for sentence in sentences if sentence),
         tables=(fixed_table(recommendation),),
-        figures=_figures([charts.cumulative_cost(recommendation)]),
+        figures=_figures([charts.cumulative_cost(recommendation, doubt.simulation if doubt else None)]),
+    )
+
+
+def _doubt(recommendation: Recommendation, doubt: Doubt | None) -> Section | None:
+    if doubt is None:
+        return None
+    bands = _table(
+        doubt_words.bands_table(doubt),
+        f"{doubt.simulation.draws:,} draws of every uncertain number, seed {doubt.simulation.seed}",
+        widths=(2.8, 1, 1, 1, 1, 0.8, 0.9, 0.8, 1),
+        right=tuple(range(1, 9)),
+    )
+    return Section(
+        heading="How sure this is",
+        sentences=(doubt_words.sure_sentence(doubt, recommendation), doubt_words.negotiation_sentence(doubt, recommendation)),
+        figures=_figures([doubt_charts.tornado(doubt.tornado, recommendation)]),
+        tables=(bands,),
+        points=tuple(f"Flips if: {said}" for said in doubt_words.flip_sentences(doubt, recommendation)),
     )
 
 

@@ -13,24 +13,28 @@ from dashboard.pdf import render_pdf
 from dashboard.report import Report, report_of
 from selector.public import dumps, to_json
 from selector.scenarios import scenario_to_toml
+from selector.sensitivity import Doubt
+from selector.sensitivity import to_json as doubt_json
 from selector.tree import load_tree
 
 
 def page() -> None:
     decided = state.decided(datetime.now(UTC).date())
     recommendation = decided.recommendation
-    report = report_of(recommendation, load_tree(), decided.measurements)
+    doubted = state.doubt_of(decided, wait=True)  # on paper it stands or it does not: the same inputs give the same bytes
+    doubt = doubted.doubt if doubted else None
+    report = report_of(recommendation, load_tree(), decided.measurements, doubt)
     st.title("Report", anchor=False)
     parts.verdict(recommendation)
     parts.cards(report.cards)
-    downloads(report, decided)
+    downloads(report, decided, doubt)
     st.subheader("Link to these inputs", anchor=False)
     st.code(link(), language=None, wrap_lines=True)
     st.caption("It opens the same inputs with the prices of the day it is opened.")
     contents(report)
 
 
-def downloads(report: Report, decided: state.Decided) -> None:
+def downloads(report: Report, decided: state.Decided, doubt: Doubt | None) -> None:
     recommendation = decided.recommendation
     name = file_name(report.title)
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -39,12 +43,20 @@ def downloads(report: Report, decided: state.Decided) -> None:
         )
         size = "us-letter" if paper == "Letter" else "a4"
         # Made now, not at the click: a file that is made later has a name that the next rerun takes away.
-        files = (
-            ("pdf", "PDF for signing off", pdf(key_of(decided), size, _report=report), f"{name}.pdf", "application/pdf"),
+        files: tuple[tuple[str, str, str | bytes, str, str], ...] = (
+            (
+                "pdf",
+                "PDF for signing off",
+                pdf(f"{key_of(decided)} {doubt is not None}", size, _report=report),
+                f"{name}.pdf",
+                "application/pdf",
+            ),
             ("json", "Decision as JSON", dumps(to_json(recommendation)), f"{name}.json", "application/json"),
             ("csv", "Months as CSV", tables.months_csv(recommendation), f"{name}-months.csv", "text/csv"),
             ("toml", "Inputs as TOML", scenario_to_toml(recommendation.scenario), f"{name}.toml", "application/toml"),
         )
+        if doubt is not None:
+            files = (*files, ("doubt", "Doubt as JSON", dumps(doubt_json(doubt)), f"{name}-doubt.json", "application/json"))
         for kind, label, content, file, mime in files:
             look: Literal["primary", "secondary"] = "primary" if kind == "pdf" else "secondary"
             st.download_button(label, data=content, file_name=file, mime=mime, type=look, on_click="ignore", key=f"report.{kind}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from datetime import date
 from xml.etree import ElementTree
 
 import pytest
+from pypdf import PdfReader
 from streamlit.testing.v1 import AppTest
 
 from dashboard import charts, doubt_charts, doubt_words
@@ -17,14 +19,18 @@ from dashboard.chart_svg import chart_svg
 from dashboard.charts import Chart
 from dashboard.doubt_desk import DoubtDesk, Doubted, doubted
 from dashboard.forms import example_workloads
+from dashboard.pdf import render_pdf
+from dashboard.report import report_of
 from selector.catalog import load_catalog
 from selector.recommendation import recommend
 from selector.results import Recommendation
 from selector.scenarios import Scenario
 from selector.sensitivity import Doubt, Flip, Reached, Staircase
+from selector.tree import load_tree
 from tests.dashboard import sample
 from tests.dashboard.test_charts import contrast
 from tests.dashboard.test_pages import on, opened, said
+from tests.dashboard.test_report import words_of
 
 AS_OF = date(2026, 11, 22)
 
@@ -215,7 +221,7 @@ def test_the_price_to_negotiate_is_stated_whatever_came_of_the_search(stay: Doub
         below=3.0,
     )
     cases = {
-        "staying on openai:gpt-4o (today's API) wins below $3 per Mtok; it costs $4 per Mtok now, so 25% off is worth asking for": flip,
+        "staying on openai:gpt-4o (today's API) wins below $3 per Mtok; it costs $4 per Mtok now, so that is 25% off": flip,
         "as long as it costs less than $6 per Mtok; it costs $4 per Mtok now": replace(flip, below=None, above=6.0),
         "between $1 per Mtok and $8 per Mtok changes the advice": replace(flip, below=None, status=Reached.NOT_REACHED),
         "No price to negotiate: it may not be used": replace(flip, status=Reached.NOT_COMPUTED, because="it may not be used"),
@@ -250,6 +256,23 @@ def test_the_bands_as_numbers_hold_every_option_and_mark_the_refused(either: Dou
     for row, option in zip(frame.to_dict("records"), either.doubt.simulation.options, strict=True):
         assert row["Low (P10)"] == fmt.usd(option.p10_usd)
         assert row["Option"].endswith("(refused)") is not option.feasible
+
+
+# ---- on paper ----
+
+
+def test_the_report_says_how_sure_it_is_the_same_twice(either: Doubtful) -> None:
+    made = report_of(either.recommendation, load_tree(), (), either.doubt)
+    pdf = render_pdf(made)
+    assert pdf == render_pdf(report_of(either.recommendation, load_tree(), (), either.doubt))
+    text = words_of(pdf)
+    assert doubt_words.sure_sentence(either.doubt, either.recommendation) in text
+    for option in either.doubt.simulation.options:
+        assert fmt.usd(option.p10_usd) in text
+        assert fmt.usd(option.p90_usd) in text
+    for sentence in doubt_words.flip_sentences(either.doubt, either.recommendation):
+        assert sentence in text
+    assert len(PdfReader(io.BytesIO(pdf)).pages) <= 8
 
 
 # ---- the pages ----
