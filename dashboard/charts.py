@@ -74,6 +74,8 @@ LINE_COLOURS = {
 }
 """One colour per cost line, light and dark in turn so that neighbours differ in greyscale."""
 OTHER_COLOUR = "#6B7280"
+LABEL_SIGNS = 62
+"""What stands above a bar on a phone; longer titles lose what follows their first comma."""
 GATE_COLOURS = {GateVerdict.WITHIN: "#00875A", GateVerdict.OUTSIDE: "#D1442F", GateVerdict.UNDECIDED: "#A87900"}
 """Shown good enough, shown not, not decided."""
 
@@ -417,7 +419,9 @@ def _apart(lines: Sequence[tuple[OptionResult, list[float]]], gap: float) -> lis
 
 def _row_label(option: OptionResult, choice: Choice) -> str:
     marks = [name for name, holds in (("recommended", option.id == choice.option_id), ("refused", not option.feasible)) if holds]
-    return f"{option.title}: {fmt.usd(option.total_usd)}" + (f" ({', '.join(marks)})" if marks else "")
+    tail = f": {fmt.usd(option.total_usd)}" + (f" ({', '.join(marks)})" if marks else "")
+    title = option.title if len(option.title + tail) <= LABEL_SIGNS else option.title.partition(", ")[0]
+    return title + tail
 
 
 def short_name(option: OptionResult) -> str:
