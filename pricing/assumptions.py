@@ -59,6 +59,8 @@ class Assumptions(Fact):
     """What the first training set still costs; absent: missing examples are labelled, existing ones only checked. Refreshes are apart."""
     label_usd_each: float | None = Field(default=None, ge=0, le=10_000)
     """One new label; absent: 0.10 for a class or a span, 2.00 for a reasoned answer."""
+    teacher_labels_share: float = Field(default=0.0, ge=0, le=1)
+    """Share of the missing labels that today's model makes as a teacher, at its token price, each answer checked by people."""
     label_check_share: float = Field(default=0.25, ge=0, le=1)
     """Cost of checking a label that exists, as a share of making it."""
     label_overhead_share: float = Field(default=0.15, ge=0, le=5)

@@ -107,7 +107,8 @@ def finetune_costs(
     tokens_per_example: input and output together
     run_usd_per_mtok: training price, managed (`managed_tuning`) or computed (`own_training_usd_per_mtok`); the user's own price wins
     encoder: whether it is a small classifier, which takes fewer engineer-days
-    teacher_usd_per_label: with labels by a teacher model, its tokens for one example (`teacher_labels_usd`); a person still checks each
+    teacher_usd_per_label: tokens of a teacher model for one example (`teacher_labels_usd`), for the share of labels that it makes; a
+        person still checks each
     """
     examples = assumptions.examples_to_train(labelled_examples)
     tokens = training_tokens(examples, tokens_per_example, assumptions.finetune_epochs)
@@ -115,7 +116,10 @@ def finetune_costs(
     runs = run * assumptions.finetune_experiments_factor
     evaluation = assumptions.evaluation(complexity)
     label = assumptions.label_usd(complexity)
-    new_label = label if teacher_usd_per_label is None else teacher_usd_per_label + label * assumptions.label_check_share
+    new_label = label
+    if teacher_usd_per_label is not None:
+        by_teacher = assumptions.teacher_labels_share
+        new_label = (1.0 - by_teacher) * label + by_teacher * (teacher_usd_per_label + label * assumptions.label_check_share)
     refresh = examples * assumptions.label_refresh_share * new_label * (1.0 + assumptions.label_overhead_share)
     labels = assumptions.labels_usd
     if labels is None:

@@ -19,7 +19,7 @@ from facts.records import Basis, nearest
 from facts.units import SECONDS_PER_DAY, TOKENS_PER_MTOK
 from pricing.assumptions import Assumptions
 from pricing.costs import Amount, CostLine, MonthlyCosts, upfront_line
-from pricing.finetune import FinetuneCosts, finetune_costs, managed_tuning, training_gpu_hours
+from pricing.finetune import FinetuneCosts, finetune_costs, managed_tuning, teacher_labels_usd, training_gpu_hours
 from pricing.prices import ApiPrice, RentalPrice, RentalTerm, ServerPrice, is_provider
 from pricing.tco import NOTHING_BESIDE, GoLive, RunningCosts, api_costs, cascade_costs, local_costs, owned_costs, rented_costs, serving_kwh
 from selector.catalog import Catalog
@@ -67,6 +67,7 @@ class Supply:
     training_usd_per_mtok: managed training, 0 for an option that is not tuned
     training_gpu_hours_per_mtok: where it is trained on its own kind of server, else None
     tokens_per_example: input and output of one training example
+    teacher_usd_per_label: today's model answering one training example, None where it may not or need not
     notes: what a reader should know
     """
 
@@ -93,6 +94,7 @@ class Supply:
     training_usd_per_mtok: float = 0.0
     training_gpu_hours_per_mtok: float | None = None
     tokens_per_example: float = 0.0
+    teacher_usd_per_label: float | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -216,7 +218,7 @@ def evaluate(option: Option, asked: Asked) -> Evaluation:
     supplies: tuple[Supply, ...] = ()
     missing: str | None = None
     try:
-        supplies = supplies_of(option, asked)
+        supplies = tuple(_taught(supply, asked) for supply in supplies_of(option, asked))
         bill = _bill(supplies, asked)
     except InputError as error:
         missing = str(error)
@@ -453,6 +455,7 @@ def _training(supply: Supply, numbers: Numbers) -> FinetuneCosts | None:
         tokens_per_example=supply.tokens_per_example,
         encoder=supply.option.kind is Kind.ENCODER,
         run_usd_per_mtok=usd_per_mtok,  # type: ignore[arg-type]  # plain arithmetic inside, it broadcasts
+        teacher_usd_per_label=supply.teacher_usd_per_label,
     )
 
 
@@ -762,6 +765,18 @@ def _edge_supply(option: Option, asked: Asked) -> Supply:
 
 
 # ---- below: small parts ----
+
+
+def _taught(supply: Supply, asked: Asked) -> Supply:
+    """With the price of a label by today's model, where a share of the missing labels is to be made by it."""
+    workload = asked.scenario.workload
+    if not supply.option.tuned or asked.scenario.assumptions.teacher_labels_share == 0.0:
+        return supply
+    if workload.residency is Residency.ON_PREM:
+        raise InputError("labels by today's model would send data outside your premises: set teacher_labels_share to 0")
+    price = asked.catalog.prices.baseline_price(workload.baseline_model, input_tokens=workload.input_tokens)
+    each = teacher_labels_usd(1.0, price, input_tokens=workload.input_tokens, output_tokens=workload.output_tokens)
+    return replace(supply, teacher_usd_per_label=each)
 
 
 def _managed_usd_per_mtok(option: Option, asked: Asked) -> float:

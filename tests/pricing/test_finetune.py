@@ -113,7 +113,7 @@ def test_labels_by_a_teacher_cost_its_tokens():
 def test_a_teachers_labels_are_still_checked_by_a_person():
     """Nothing labelled, 1,000 needed: 1,000 x (0.0045 teacher + 0.25 x 0.10 check) x 1.15; retraining refreshes a quarter of that."""
     common = {"complexity": Complexity.CLASSIFICATION, "labelled_examples": 0, "tokens_per_example": 500.0, "run_usd_per_mtok": 0.50}
-    taught = finetune_costs(Assumptions(), **common, teacher_usd_per_label=0.0045)
+    taught = finetune_costs(Assumptions(teacher_labels_share=1.0), **common, teacher_usd_per_label=0.0045)
     assert taught.labels_usd == pytest.approx(1_000 * (0.0045 + 0.025) * 1.15)
     assert taught.label_refresh_usd == pytest.approx(taught.labels_usd / 4)
     assert taught.labels_usd < finetune_costs(Assumptions(), **common).labels_usd

@@ -607,3 +607,17 @@ def test_ones_own_rents_and_servers_stand_over_the_bundled_ones(tmp_path):
     assert done.returncode == 0, done.stderr
     option = next(o for o in json.loads(done.stdout)["options"] if o["id"] == "fine-tuned-8b-rented")
     assert option["months"][5]["lines"]["rental"] <= 2 * 0.44 * 730
+
+
+def test_a_teachers_labels_are_priced_from_its_tokens_and_never_leave_the_premises():
+    document = {"complexity": "qa", "task_type": "qa_closed", "labelled_examples": 200}
+    people, taught = decide(**document), decide(**document, assumptions={"teacher_labels_share": 1.0})
+    labels = [
+        next(line.usd for line in by_arm(d, Arm.FINE_TUNED_7B, Placement.RENTED)[0].upfront_lines if line.name == "labels")
+        for d in (people, taught)
+    ]
+    each = (1000 * 2.50 + 200 * 10.00) / 1e6  # GPT-4o on one example
+    assert labels[0] == pytest.approx((800 * 2.00 + 200 * 2.00 * 0.25) * 1.15)
+    assert labels[1] == pytest.approx((800 * (each + 2.00 * 0.25) + 200 * 2.00 * 0.25) * 1.15)
+    at_home = decide(**document, residency="on_prem", assumptions={"teacher_labels_share": 1.0})
+    assert "teacher_labels_share" in by_arm(at_home, Arm.FINE_TUNED_7B, Placement.OWNED)[0].refused_because
