@@ -166,9 +166,9 @@ def _decided(
     from selector.store import save_decision, save_scenario
 
     now, environment = datetime.now(UTC), settings()
-    not_kept = _kept(lambda: save_scenario(environment, _scenario, created=now))
     prices = _scenario.prices.model_dump_json()
     catalog = _catalog(as_of, prices, measurement_ids, accept_doubtful, stored, _scenario=_scenario, _measurements=_measurements)
+    not_kept = _kept(lambda: save_scenario(environment, _scenario, created=now, catalog=catalog))
     recommendation = recommend(_scenario, catalog)
     return recommendation, not_kept or _kept(lambda: save_decision(environment, recommendation, created=now))
 

@@ -93,8 +93,6 @@ def decide(
     now = datetime.now(tz=UTC)
     scenario = read_scenario(workload)
     day = _day(as_of, now)
-    if save:
-        save_scenario(settings(), scenario, created=now)
     own_rents, own_servers = read_rents(rents) if rents else (), read_servers(servers) if servers else ()
     if save:
         catalog = stored_catalog(
@@ -106,6 +104,7 @@ def decide(
             own_rents=own_rents,
             own_servers=own_servers,
         )
+        save_scenario(settings(), scenario, created=now, catalog=catalog)
     else:
         catalog = load_catalog(day, scenario.prices, own_rents=own_rents, own_servers=own_servers)
     recommendation = recommend(scenario, catalog, _tree(tree))
