@@ -58,11 +58,11 @@ def proxy(whole: ModelSpec, layers: int) -> ModelSpec:
 
 
 def measured(shape: ModelSpec, layers: int, folder: Path) -> Measurement:
-    """One measurement of random weights of that shape; the file is removed after it."""
+    """One measurement of random weights of that shape; the file stays for the second round."""
     settings = LlamaCppSettings(
         prompt_tokens=PROMPT_TOKENS, output_tokens=OUTPUT_TOKENS, seconds=SECONDS[layers], repack=False, passive_wait=True
     )
-    request = ProbeRequest(settings=settings, models_dir=folder, model=shape, quantization=QUANTIZATION, keep=False, wait=True)
+    request = ProbeRequest(settings=settings, models_dir=folder, model=shape, quantization=QUANTIZATION, keep=True, wait=True)
     job = ProbeJob.start(request, created=datetime.now(UTC))
     job.wait()
     if job.result is None or not job.result.tests:
