@@ -71,6 +71,8 @@ DETAILS = (
     "can_wait_share",
     "edge_device",
     "edge_devices",
+    "budget_usd",
+    "licences",
     "ttft_p95_ms",
     "tpot_p95_ms",
     "languages",

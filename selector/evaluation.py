@@ -230,6 +230,8 @@ def evaluate(option: Option, asked: Asked) -> Evaluation:
             task=asked.task,
             provider=bill.provider if bill else option.api.partition(":")[0],
             context_tokens=_context(option, bill),
+            licence=_licence(option),
+            total_usd=None if bill is None else float(bill.costs.total_usd),
             last_resort=option.arm in asked.last_resort,
             own_test=own_test,
         )
@@ -842,6 +844,13 @@ def _context(option: Option, bill: Bill | None) -> float | None:
     if option.placement in (Placement.API,):
         return None
     return _served(option).context_tokens if option.model else None
+
+
+def _licence(option: Option) -> str:
+    """Licence of the weights that an option serves or has served; '' for an API."""
+    if option.placement is Placement.API or not option.model:
+        return ""
+    return _served(option).licence or "unknown"
 
 
 def _cleared(asked: Asked) -> tuple[str, ...] | None:

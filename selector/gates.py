@@ -31,6 +31,8 @@ class Candidate:
     workload, task: what is asked of it
     provider: who would be paid, '' for the user's own machines
     context_tokens: its context window, None where it is not known
+    licence: of its weights, '' where none are served by or for the user
+    total_usd: its bill over the horizon, None where it cannot be priced
     last_resort: nothing better is left, so that any chance will do
     own_test: the user's own test of it, or None
     """
@@ -41,6 +43,8 @@ class Candidate:
     task: Task
     provider: str
     context_tokens: float | None
+    licence: str = ""
+    total_usd: float | None = None
     last_resort: bool = False
     own_test: GateResult | None = None
 
@@ -98,6 +102,31 @@ def context(candidate: Candidate) -> Verdict:
     )
 
 
+def licence(candidate: Candidate) -> Verdict:
+    """Do its weights carry a licence that is allowed?"""
+    allowed = candidate.workload.licences
+    if not allowed:
+        return Verdict(gate="licence", passed=True, reason="any licence is allowed")
+    if not candidate.licence:
+        return Verdict(gate="licence", passed=True, reason="no open weights are used")
+    passed = candidate.licence.casefold() in {name.casefold() for name in allowed}
+    words = "is" if passed else "is not"
+    return Verdict(
+        gate="licence", passed=passed, reason=f"its licence, {candidate.licence}, {words} among those you allow ({', '.join(allowed)})"
+    )
+
+
+def budget(candidate: Candidate) -> Verdict:
+    """Does its bill stay within the budget?"""
+    limit, total = candidate.workload.budget_usd, candidate.total_usd
+    if limit is None or total is None:
+        return Verdict(gate="budget", passed=True, reason="no budget is stated" if limit is None else "it cannot be priced")
+    months = candidate.workload.horizon_months
+    words = "within" if total <= limit else "above"
+    reason = f"${total:,.0f} over {months} months is {words} the budget of ${limit:,.0f}"
+    return Verdict(gate="budget", passed=total <= limit, reason=reason)
+
+
 def labels(candidate: Candidate) -> Verdict:
     """Is there enough to tune on?"""
     if not candidate.option.tuned:
@@ -148,5 +177,5 @@ def chance(candidate: Candidate) -> Verdict:
     return Verdict(gate="quality", passed=enough or candidate.last_resort, reason=reason)
 
 
-SCREENING: Final[tuple[Gate, ...]] = (residency, modality, context, labels, knowledge, task_fit, chance)
+SCREENING: Final[tuple[Gate, ...]] = (residency, licence, modality, context, labels, knowledge, task_fit, budget, chance)
 """In the order in which they refuse."""

@@ -127,6 +127,10 @@ class Workload(Fact):
     """Where the data may go: anywhere, to named providers in a region, or nowhere outside your own premises."""
     allowed_providers: tuple[str, ...] = ()
     """With residency 'region': the providers that have been cleared, by name."""
+    budget_usd: float | None = Field(default=None, gt=0, le=1e12)
+    """The most that an option may cost over the horizon, upfront inside; absent means no limit."""
+    licences: tuple[str, ...] = ()
+    """Licences of open weights that your organisation allows, by name as in Apache-2.0 or MIT; empty means any."""
     ttft_p95_ms: float | None = Field(default=None, gt=0, le=3_600_000)
     """Longest wait for the first token that 95 % of requests may see, in milliseconds."""
     tpot_p95_ms: float | None = Field(default=None, gt=0, le=3_600_000)

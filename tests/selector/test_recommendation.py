@@ -621,3 +621,22 @@ def test_a_teachers_labels_are_priced_from_its_tokens_and_never_leave_the_premis
     assert labels[1] == pytest.approx((800 * (each + 2.00 * 0.25) + 200 * 2.00 * 0.25) * 1.15)
     at_home = decide(**document, residency="on_prem", assumptions={"teacher_labels_share": 1.0})
     assert "teacher_labels_share" in by_arm(at_home, Arm.FINE_TUNED_7B, Placement.OWNED)[0].refused_because
+
+
+# ---- budget and licence ----
+
+
+def test_a_bill_above_the_budget_is_refused_with_both_amounts_and_one_at_it_is_not():
+    total = by_arm(decide(), Arm.FINE_TUNED_7B, Placement.MANAGED)[0].total_usd
+    at, below = (by_arm(decide(budget_usd=limit), Arm.FINE_TUNED_7B, Placement.MANAGED)[0] for limit in (total, total - 1))
+    assert at.feasible
+    assert below.refused_because == f"budget: ${total:,.0f} over 12 months is above the budget of ${total - 1:,.0f}"
+
+
+def test_a_licence_that_is_not_allowed_refuses_the_weights_and_no_api():
+    decision = decide(licences=["apache-2.0"])
+    for option in decision.options:
+        if option.model == "llama-3.3-70b":
+            assert option.refused_because.startswith("licence:")
+        elif option.placement is Placement.API or option.model.startswith("qwen"):
+            assert not (option.refused_because or "").startswith("licence:")
