@@ -66,11 +66,15 @@ class PriceOverrides(Fact):
     """Rent of one GPU, USD per hour, whichever GPU an option rents."""
     rental_term: RentalTerm = RentalTerm.ON_DEMAND
     """How GPUs are rented: by the hour, spot (cheaper, may be taken away any time), or reserved (a 'from' price with a commitment)."""
+    commitment_months: int = Field(default=0, ge=0, le=60)
+    """With reserved GPUs: months that the servers of the first live month are paid for, needed or not; 0 is no contract."""
     api_discount_share: float | None = Field(default=None, gt=0, lt=1)
     """Your discount on the baseline's list prices, 0.1 is 10 % off: input, cached, output and batch alike."""
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
+        if self.commitment_months and self.rental_term is not RentalTerm.RESERVED:
+            raise ValueError(f"commitment_months {self.commitment_months} goes with rental_term 'reserved_from', not '{self.rental_term}'")
         apart = ("api_input_usd_per_mtok", "api_output_usd_per_mtok", "api_cached_input_usd_per_mtok", "api_discount_share")
         given = [key for key in apart if getattr(self, key) is not None]
         if self.api_blended_usd_per_mtok is not None and given:

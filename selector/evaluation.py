@@ -21,7 +21,20 @@ from pricing.assumptions import Assumptions
 from pricing.costs import Amount, CostLine, MonthlyCosts, upfront_line
 from pricing.finetune import FinetuneCosts, finetune_costs, managed_tuning, teacher_labels_usd, training_gpu_hours
 from pricing.prices import ApiPrice, RentalPrice, RentalTerm, ServerPrice, is_provider
-from pricing.tco import NOTHING_BESIDE, GoLive, RunningCosts, api_costs, cascade_costs, local_costs, owned_costs, rented_costs, serving_kwh
+from pricing.tco import (
+    NOTHING_BESIDE,
+    Commitment,
+    GoLive,
+    RunningCosts,
+    api_costs,
+    billed_gpus,
+    cascade_costs,
+    local_costs,
+    owed_after_usd,
+    owned_costs,
+    rented_costs,
+    serving_kwh,
+)
 from selector.catalog import Catalog
 from selector.gates import Candidate, refusal, screen
 from selector.local import LocalMachine, local_curve, why_no_machine
@@ -39,7 +52,7 @@ Z80 = 1.2815515655446004
 RENTED_HOW = {RentalTerm.ON_DEMAND: "on-demand", RentalTerm.SPOT: "spot", RentalTerm.RESERVED: "reserved"}
 TERM_NOTES = {
     RentalTerm.SPOT: ("a spot server may be taken away at any time: keep spares, and do not promise a service level",),
-    RentalTerm.RESERVED: ("a reserved rent is a 'from' price with a commitment; what is owed beyond the horizon is not counted",),
+    RentalTerm.RESERVED: ("a reserved rent is a 'from' price that wants a commitment: state its months as commitment_months",),
 }
 ENCODER_ANSWER_TOKENS = 1.0
 """A classifier answers with one label, whatever a generative model would write."""
@@ -55,6 +68,7 @@ class Supply:
     price: of tokens, or None
     escalated: price of the larger model that the escalated share of the requests goes on to, or None
     rental, server: of servers, or None
+    commitment: servers that are paid for a term, needed or not, or None
     low, high: the cheapest and the dearest comparable offer over the price taken
     device_id, server_title: the server, or ""
     at_most: how many of it there are; 0 for no limit
@@ -78,6 +92,7 @@ class Supply:
     escalated: ApiPrice | None = None
     rental: RentalPrice | None = None
     server: ServerPrice | None = None
+    commitment: Commitment | None = None
     low: float = 1.0
     high: float = 1.0
     device_id: str = ""
@@ -417,6 +432,7 @@ def _on_servers(
             upfront=upfront,
             go_live=go_live,
             retraining_usd_per_month=retraining_usd_per_month,
+            commitment=supply.commitment if np.any(replicas) else None,
         )
     if supply.server is not None:
         return owned_costs(
@@ -615,7 +631,7 @@ def _server_supply(option: Option, asked: Asked, device_id: str, gpus: int) -> S
     plan = _planned(curve, asked, gpus, answer, spare_replicas=asked.scenario.assumptions.spare_replicas)
     hours = _training_gpu_hours_per_mtok(option, asked, device_id, rental, owned)
     point = _operating_point(plan, curve)
-    return Supply(
+    supply = Supply(
         option=option,
         months_to_live=_months_to_live(option, asked),
         provider=rental.provider if rental is not None else "",
@@ -637,6 +653,21 @@ def _server_supply(option: Option, asked: Asked, device_id: str, gpus: int) -> S
         tokens_per_example=asked.scenario.workload.input_tokens + answer,
         notes=TERM_NOTES.get(asked.scenario.prices.rental_term, ()) if rental is not None else (),
     )
+    return supply if rental is None else _committed(supply, asked)
+
+
+def _committed(supply: Supply, asked: Asked) -> Supply:
+    """With the contract for a reserved rent: the GPUs of the first live month for its term; what is owed later stands in a note."""
+    term = asked.scenario.prices.commitment_months
+    if not term or supply.plan is None or supply.rental is None:
+        return supply
+    first = min(supply.months_to_live, asked.requirements.horizon_months - 1)
+    replicas = replicas_needed(asked.requirements.peak_loads[first].requests_per_s, supply.plan.capacity_requests_per_s)
+    gpus = float(billed_gpus(replicas + supply.plan.spare_replicas, supply.gpus, max(supply.rental.gpus, 1)))
+    commitment = Commitment(gpus=gpus, usd_per_gpu_hour=supply.rental.usd_per_gpu_hour, months=term)
+    owed = float(owed_after_usd(asked.requirements.horizon_months, commitment, GoLive(months_to_live=supply.months_to_live)))
+    note = f"{gpus:.0f} GPUs are committed for {term} months; after the horizon ${owed:,.0f} of it is still owed"
+    return replace(supply, commitment=commitment, notes=(*supply.notes, note))
 
 
 def _rental(asked: Asked, device_id: str, gpus: int) -> tuple[RentalPrice, float, float]:

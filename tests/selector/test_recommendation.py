@@ -640,3 +640,21 @@ def test_a_licence_that_is_not_allowed_refuses_the_weights_and_no_api():
             assert option.refused_because.startswith("licence:")
         elif option.placement is Placement.API or option.model.startswith("qwen"):
             assert not (option.refused_because or "").startswith("licence:")
+
+
+def test_a_commitment_is_paid_through_a_falling_volume_and_says_what_it_still_owes():
+    falling = {"tokens_per_day": 20e9, "growth_per_month_share": -0.2}
+    free, bound = (
+        by_arm(decide(**falling, prices={"rental_term": "reserved_from", **more}), Arm.SELF_HOSTED_70B, Placement.RENTED)[0]
+        for more in ({}, {"commitment_months": 12})
+    )
+    assert lines_of(free, 12)["rental"] < lines_of(free, 3)["rental"]
+    assert lines_of(bound, 12)["rental"] == pytest.approx(lines_of(bound, 3)["rental"])
+    (note,) = [note for note in bound.notes if "committed" in note]
+    owed = lines_of(bound, 12)["rental"] * (12 - 11)  # servers from month 2: eleven months of the term lie inside the year
+    assert f"${owed:,.0f} of it is still owed" in note
+
+
+def test_a_commitment_without_a_reserved_rent_is_refused():
+    with pytest.raises(InputError, match="goes with rental_term 'reserved_from'"):
+        decide(prices={"commitment_months": 12})
