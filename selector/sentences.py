@@ -80,4 +80,6 @@ def _against(other: OptionResult, choice: OptionResult) -> str:
         return "cannot be priced"
     chance = percent(other.quality.probability)
     expected = f"{usd(other.expected_usd)} against {usd(choice.expected_usd)}"
+    if other.quality.probability >= 1.0:
+        return f"is expected to cost {expected}"
     return f"is expected to cost {expected} once its {chance} chance of being good enough is counted"
