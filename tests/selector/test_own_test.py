@@ -1,4 +1,4 @@
-"""The user's own test in the ranking: it replaces the prior, a passed one turns 'test first' into 'move', an undecided one passes nothing."""
+"""The user's own test in the ranking replaces the prior: a pass turns 'test first' into 'move', an undecided one passes nothing."""
 
 from dataclasses import replace
 from datetime import date
