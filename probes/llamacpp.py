@@ -481,7 +481,8 @@ def _library() -> ModuleType:
         from llama_cpp import llama_cpp
     except (ImportError, OSError, RuntimeError) as error:
         raise InputError(f"llama-cpp-python cannot be used ({error}): {REMEDY}") from None
-    return llama_cpp
+    api: ModuleType = llama_cpp
+    return api
 
 
 def _version() -> str:

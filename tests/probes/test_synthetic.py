@@ -150,3 +150,12 @@ def test_every_model_of_the_catalogue_is_planned_or_refused_by_name():
         assert not refusals[model.id] or model.id in refusals[model.id] or model.name in refusals[model.id]
     planned = {model.architecture for model in models() if not refusals[model.id]}
     assert {"llama", "qwen2", "qwen3", "qwen3moe", "gemma2", "gemma3", "phi3"} <= planned
+
+
+def test_a_changed_copy_of_a_model_is_planned_by_its_own_shape_whatever_was_computed_before():
+    whole_model = tiny(layers=4)
+    tensor_plan(whole_model, "Q4_K_M")  # counts the whole's tensors, which the record keeps
+    part = whole_model.model_copy(update={"layers": 2})
+    told = ModelSpec.model_validate_json(part.model_dump_json())  # as a child process is told it
+    assert tensor_plan(part, "Q4_K_M") == tensor_plan(told, "Q4_K_M")
+    assert synthetic.synthetic_path(tensor_plan(part, "Q4_K_M"), Path()) == synthetic.synthetic_path(tensor_plan(told, "Q4_K_M"), Path())
