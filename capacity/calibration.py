@@ -10,12 +10,12 @@ from typing import TypeAlias
 import numpy as np
 from scipy.optimize import nnls
 
-from capacity.accelerators import Server
+from capacity.accelerators import Accelerator, Server
 from capacity.cases import RATES, Case
 from capacity.device_update import DECODE_MOVES, PREFILL_MOVES, PRIOR_WIDER, ROW_SPREAD, Observation, changed, most_probable
 from capacity.footprint import footprint
 from capacity.models import ModelSpec
-from capacity.roofline import Efficiency, Layout, decode_step_s, efficiency_for, prefill_s, rates, with_factors
+from capacity.roofline import Efficiency, Layout, decode_step_s, efficiency_for, engine_id, prefill_s, rates, with_factors
 from facts.errors import InputError
 from facts.records import Basis
 
@@ -75,6 +75,17 @@ class Probe:
         if not others:
             return efficiency, False
         return _moved(efficiency, others[0], phase, OTHER_ENGINE_TRUST), False
+
+    def serving(self, engine: str, device: Accelerator) -> Efficiency | None:
+        """The parameters for serving on a device, moved by what this very engine did on it; None without such rows.
+
+        One request at a time says little of serving, except of llama.cpp, which is mostly used so: other engines need more in flight.
+        """
+        name = engine_id(engine)
+        exact = self.corrections.get((device.name, name))
+        if exact is None or ("serving" not in exact.phases and name != "llama.cpp"):
+            return None
+        return _moved(efficiency_for(name, device), exact, "serving").model_copy(update={"basis": Basis.CALIBRATED})
 
     def doubts_of(self, case: Case) -> tuple[str, ...]:
         """What the probe rows of this device contradicted."""

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
@@ -20,6 +20,7 @@ from facts.settings import Settings, settings
 
 if TYPE_CHECKING:
     from dashboard.doubt_desk import DoubtDesk, Doubted
+    from probes.endpoint_job import EndpointJob, EndpointProbe
     from probes.measurement import Measurement
     from probes.runner import ProbeJob, ProbeRequest
     from selector.catalog import Catalog
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from selector.scenarios import Scenario
 
 LOG = logging.getLogger(__name__)
+JobT = TypeVar("JobT", bound="ProbeJob | EndpointJob")
 SCENARIO, PROBLEM = "state.scenario", "state.problem"
 ACCEPT_DOUBTFUL = "accept_doubtful"
 """Key of the switch that lets a doubtful probe count."""
@@ -137,16 +139,21 @@ def saved_measurements() -> tuple[Measurement, ...]:
 
 
 def stored_ids(scenario_name: str, as_of: date) -> tuple[str, ...]:
-    """What the database holds for a decision, by id: accepted price lists and the scenario's own tests. An unusable one holds nothing."""
+    """What the database holds for a decision: accepted price lists, the scenario's own tests, and each applied measurement as it stands.
+
+    An unusable one holds nothing.
+    """
     from pricing.store import accepted_lists
+    from probes.store import list_applied
     from selector.store import list_gates
 
     environment = settings()
     try:
         lists = [found.id for found in accepted_lists(environment, as_of)]
-        return (*lists, *(look.id for look in list_gates(environment, scenario_name)))
+        applied = [found.model_dump_json() for _, found in list_applied(environment)]
+        return (*lists, *(look.id for look in list_gates(environment, scenario_name)), *applied)
     except InputError as error:
-        LOG.warning("accepted prices and kept tests cannot be read: %s", error)
+        LOG.warning("accepted prices, kept tests and applied measurements cannot be read: %s", error)
         return ()
 
 
@@ -185,6 +192,8 @@ def _catalog(
     _measurements: tuple[Measurement, ...],
 ) -> Catalog:
     from pricing.store import accepted_prices
+    from probes.applying import NO_CALIBRATION
+    from probes.store import applied_calibration
     from selector.catalog import load_catalog
     from selector.store import stored_gates
 
@@ -197,6 +206,7 @@ def _catalog(
         host=platform.node(),
         snapshot=accepted_prices(environment, as_of) if stored else None,
         gates=stored_gates(environment, _scenario.workload.name, as_of) if stored else (),
+        calibration=applied_calibration(environment) if stored else NO_CALIBRATION,
     )
 
 
@@ -209,35 +219,44 @@ def _kept(save: Any) -> str:
     return ""
 
 
-# ---- the one probe of this machine ----
+# ---- the probes of this machine, one at a time ----
 
 
-class ProbeDesk:
-    """Holds the running or last probe, for every session; saves what it measured even when nobody watches."""
+class Desk(Generic[JobT]):
+    """Holds the probes that pages started, for every session: one runs, others wait in the machine's queue; each is saved when it ends."""
 
     def __init__(self, environment: Settings) -> None:
         self.environment = environment
-        self.job: ProbeJob | None = None
+        self.live: list[JobT] = []
+        self.job: JobT | None = None
         self.not_saved = ""
         self.saved_id = ""
-
-    def start(self, request: ProbeRequest, created: datetime) -> None:
-        """Begin a probe; InputError says at once why it cannot."""
-        from probes.runner import ProbeJob
-
-        self.job = ProbeJob.start(request, created=created)
-        self.not_saved = self.saved_id = ""
-        threading.Thread(target=self._keep, args=(self.job,), name="probe-keeper", daemon=True).start()
+        self._guard = threading.Lock()
 
     def cancel(self) -> None:
-        """End the running probe, if there is one."""
-        if self.job is not None and not self.job.state.over:
-            self.job.cancel()
+        """End every probe that runs or waits."""
+        for job in self.running:
+            job.cancel()
 
-    def _keep(self, job: ProbeJob) -> None:
+    @property
+    def running(self) -> tuple[JobT, ...]:
+        """Those that run or wait, in the order they were started."""
+        with self._guard:
+            return tuple(job for job in self.live if not job.state.over)
+
+    def hold(self, job: JobT) -> None:
+        """Follow a job that was started: it is the one shown, and what it measures is saved although nobody watches."""
+        with self._guard:
+            self.live = [other for other in self.live if not other.state.over] + [job]
+        if self.job is None or self.job.state.over:
+            self.job, self.not_saved, self.saved_id = job, "", ""
+        threading.Thread(target=self._keep, args=(job,), name="probe-keeper", daemon=True).start()
+
+    def _keep(self, job: JobT) -> None:
         from probes.store import save_measurement
 
         job.wait()
+        self.job, self.not_saved, self.saved_id = job, "", ""
         if job.result is None:
             return
         try:
@@ -247,10 +266,36 @@ class ProbeDesk:
             self.not_saved = str(error)
 
 
+class ProbeDesk(Desk["ProbeJob"]):
+    """Probes of llama.cpp on this machine."""
+
+    def start(self, request: ProbeRequest, created: datetime) -> None:
+        """Begin a probe, or wait in the queue for it; InputError says at once why it cannot."""
+        from probes.runner import ProbeJob
+
+        self.hold(ProbeJob.start(request, created=created))
+
+
+class ServerDesk(Desk["EndpointJob"]):
+    """Probes of model servers."""
+
+    def start(self, probe: EndpointProbe, created: datetime) -> None:
+        """Begin a probe, or wait in the queue for it; InputError says at once why it cannot."""
+        from probes.endpoint_job import EndpointJob
+
+        self.hold(EndpointJob.start(probe, created=created))
+
+
 @st.cache_resource(show_spinner=False)
 def probe_desk() -> ProbeDesk:
     """The machine's desk: a cached resource, because a module's own variable would be emptied by a reload."""
     return ProbeDesk(settings())
+
+
+@st.cache_resource(show_spinner=False)
+def server_desk() -> ServerDesk:
+    """The desk of probes of servers."""
+    return ServerDesk(settings())
 
 
 def say_sorry(error: Exception) -> bool:
@@ -268,6 +313,7 @@ async def lifespan(_app: Any) -> AsyncIterator[dict[str, Any] | None]:
         yield None
     finally:
         probe_desk().cancel()
+        server_desk().cancel()
 
 
 def _warm() -> None:

@@ -1,7 +1,9 @@
-"""python -m probes: measure llama.cpp on this machine or an endpoint, write synthetic models, show the hardware, send a result."""
+"""python -m probes: measure llama.cpp on this machine or an endpoint, write synthetic models, send or apply a result, keep the ledger."""
 
 from __future__ import annotations
 
+import csv
+import getpass
 import signal
 import threading
 from dataclasses import replace
@@ -14,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from capacity.accelerators import accelerator
 from capacity.gguf_header import read_gguf_header
 from capacity.models import ModelSpec, find_model, model, models
 from capacity.tensors import tensor_plan
@@ -23,7 +26,7 @@ from facts.records import validated
 from facts.settings import settings
 from facts.units import BYTES_PER_GB, SECONDS_PER_DAY
 from pricing.prices import PriceBook
-from probes import bundle, endpoint, environment, ledger, llamacpp, send, timing
+from probes import applying, bundle, endpoint, environment, ledger, llamacpp, send, timing
 from probes.build import build_state, installed_version
 from probes.load import LevelProgress
 from probes.lock import HostLock
@@ -33,7 +36,15 @@ from probes.replay import read_trace, trace_name
 from probes.runner import DEFAULT_QUANTIZATION, ProbeJob, ProbeRequest, State
 from probes.selftest import client_limit
 from probes.speeds import measure_speeds, with_speeds
-from probes.store import get_measurement, list_measurements, save_measurement
+from probes.store import (
+    applied_calibration,
+    drop_applied,
+    get_measurement,
+    list_applied,
+    list_measurements,
+    save_applied,
+    save_measurement,
+)
 from probes.synthetic import check_room, size_lines, synthesize, synthetic_path
 from workloads.store import session
 
@@ -304,7 +315,8 @@ def ledger_command(
 ) -> None:
     """Compare predictions with measurements over time and machines, and price the tokens of each measured machine."""
     kept = list_measurements(settings())
-    written = ledger.ledger(kept)
+    applied = list_applied(settings())
+    written = ledger.ledger(kept, {found.measurement_id: found for _, found in applied})
     lines = [replace(line, doubtful=False) for line in written.lines] if doubtful else list(written.lines)
     table = _table("measured", "machine", "engine", "model", "metric", "predicted", "measured", "error", "basis", "doubtful")
     for line in lines:
@@ -314,15 +326,27 @@ def ledger_command(
             f"{line.created:%Y-%m-%d %H:%M}", line.machine, line.engine, what, line.metric, *numbers, error, line.basis.value, doubt
         )
     out.print(table if lines else "no prediction can be compared with a measurement yet")
-    for found in ledger.errors(lines):
-        spread = f"typically {found.typical_share:.0%} off, at worst {found.worst_share:.0%}"
-        out.print(f"{found.quantity}, {found.engine}, {found.basis.value}: {spread} ({found.lines} figures, {found.machines} machines)")
+    for off in ledger.errors(lines):
+        spread = f"typically {off.typical_share:.0%} off, at worst {off.worst_share:.0%}"
+        out.print(f"{off.quantity}, {off.engine}, {off.basis.value}: {spread} ({off.lines} figures, {off.machines} machines)")
     for sentence in written.left_out:
         out.print(f"left out: {sentence}")
+    for measurement, found in applied:
+        what = f"{found.engine}, {found.model_id} {found.quantization}, {found.gpus} x {found.device_id}"
+        out.print(f"applied: {measurement.id[:12]} ({what}) on {found.applied:%Y-%m-%d %H:%M} UTC by {found.who or 'someone'}")
     prices = {one.id: price for one in kept if (price := usd_per_hour or _rent_usd_per_hour(one)) is not None}
     for cost in ledger.machine_costs(kept, prices, tokens_per_day / SECONDS_PER_DAY if tokens_per_day else None):
         what = f"{cost.machine}, {cost.engine}, {cost.model} {cost.quantization}, {cost.load}"
         out.print(f"{what}: {cost.usd_per_mtok:.3f} USD per Mtok ({cost.servers} x {cost.usd_per_hour:.2f} USD/h)")
+
+
+def _write_rows(path: Path, rows: tuple[dict[str, str], ...]) -> None:
+    if not rows:
+        raise InputError("a measurement of a processor without a spec sheet has no rows: capacity has no device to move")
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def _rent_usd_per_hour(measurement: Measurement) -> float | None:
@@ -332,6 +356,50 @@ def _rent_usd_per_hour(measurement: Measurement) -> float | None:
         return None
     rent = PriceBook.load(datetime.now(UTC).date()).rental(gpus[0].catalog_id)
     return None if rent is None else rent.usd_per_gpu_hour * len(gpus)
+
+
+@app.command("apply")
+def apply_command(
+    which: Annotated[str, typer.Argument(metavar="FILE_OR_ID", help="A kept measurement, by the beginning of its id, or a JSON file.")],
+    device: Annotated[str, typer.Option(help="What the server runs on; default: the accelerator the probe saw beside it.")] = "",
+    gpus: Annotated[int | None, typer.Option(min=1, max=1024, help="How many of them serve one copy of the model.")] = None,
+    engine: Annotated[str, typer.Option(help="Engine; default: what the server says of itself.")] = "",
+    model_name: Annotated[str, typer.Option("--model", help="Model of the catalogue; default: the served name.")] = "",
+    quant: Annotated[str, typer.Option(help="Its precision; default: of the file, or bf16 for a server.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Although the measurement doubts itself.")] = False,
+    rows: Annotated[Path | None, typer.Option(help="Also write its figures as rows for python -m capacity estimate --probe.")] = None,
+) -> None:
+    """Let the model follow a measurement: every option with that engine on that device is calibrated by it from now on."""
+    measurement = _read(which)
+    found = applying.applied_to(
+        measurement,
+        applied=datetime.now(UTC),
+        who=getpass.getuser(),
+        engine=engine,
+        model_name=model_name,
+        quantization=quant,
+        device=device,
+        gpus=gpus,
+        accept_doubtful=yes,
+    )
+    if rows is not None:
+        _write_rows(_writable(rows), applying.rows_of(measurement, found))
+    save_measurement(settings(), measurement)
+    save_applied(settings(), found)
+    where = "this machine" if found.device_id == applying.THIS_MACHINE else f"{found.gpus} x {accelerator(found.device_id).name}"
+    out.print(f"{measurement.id[:12]} is applied: {found.engine} with {found.model_id} in {found.quantization} on {where}")
+    out.print("python -m selector decide shows what it changes; python -m probes unapply takes it back")
+    for sentence in applied_calibration(settings()).contradictions:
+        out.print(f"doubt: {sentence}")
+
+
+@app.command("unapply")
+def unapply_command(which: Annotated[str, typer.Argument(metavar="ID", help="The beginning of its id.")]) -> None:
+    """Let the model follow a measurement no longer."""
+    measurement = get_measurement(settings(), which)
+    if not drop_applied(settings(), measurement.id):
+        raise InputError(f"measurement {measurement.id[:12]} is not applied: python -m probes ledger shows which are")
+    out.print(f"{measurement.id[:12]} is not applied any more")
 
 
 @app.command("show")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from capacity.throughput import ServingCurve, Throughput
 from facts.errors import InputError
 from facts.records import Basis
@@ -9,6 +11,7 @@ from facts.units import MS_PER_S
 from probes import timing
 from probes.measurement import EndpointSettings, LevelResult, Measurement, RequestTiming, output_tokens_between
 
+KNEE_TOKENS = 128
 NORMAL_80 = 1.2816
 """Quantile of the normal distribution with 80 % within plus and minus it."""
 
@@ -43,6 +46,19 @@ def measured_curve(measurement: Measurement, *, model_id: str, quantization: str
         output_tokens=timing.mean([request.tokens for request in answered]),
         interval_class="measured",
     )
+
+
+def knee(points: Sequence[Throughput]) -> Throughput | None:
+    """The load beyond which waiting grows faster than throughput: the point of greatest power, output rate over response time.
+
+    Power is Kleinrock's (1979); response time is TTFT plus 128 tokens at TPOT, so that curves of different lengths have one knee.
+    None without a point.
+    """
+
+    def power(point: Throughput) -> float:
+        return point.output_tokens_per_s / max(point.ttft_ms + KNEE_TOKENS * point.tpot_ms, 1e-9)
+
+    return max(points, key=power, default=None)
 
 
 # ---- below: how ----

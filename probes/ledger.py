@@ -21,11 +21,10 @@ from facts.errors import InputError
 from facts.records import Basis, Source
 from facts.units import BYTES_PER_GIB, TOKENS_PER_MTOK
 from probes import timing
+from probes.applying import SERVED_PRECISION, Applied
 from probes.measurement import EndpointSettings, LevelResult, Measurement, Status, TestResult
 
 SECONDS_PER_HOUR = 3600.0
-SERVED_PRECISION = "bf16"
-"""Precision of a served model whose server does not say it."""
 NOMINAL_GB_PER_S, NOMINAL_TFLOPS = 50.0, 1.0
 """Sheet of a processor that has none; earlier measurements correct it."""
 
@@ -126,14 +125,17 @@ class Ledger:
     left_out: tuple[str, ...]
 
 
-def ledger(measurements: Sequence[Measurement]) -> Ledger:
-    """Lines for every measurement of a known model on a known device, predicted from what came before it."""
+def ledger(measurements: Sequence[Measurement], stated: Mapping[str, Applied] | None = None) -> Ledger:
+    """Lines for every measurement of a known model on a known device, predicted from what came before it.
+
+    `stated` says by measurement id what a server ran on, where its probe could not see it.
+    """
     lines: list[LedgerLine] = []
     left_out: list[str] = []
     earlier: list[Measurement] = []
     for measurement in sorted(measurements, key=lambda one: one.created):
         try:
-            lines += _lines(measurement, [one for one in earlier if _same_machine(one, measurement)])
+            lines += _lines(measurement, [one for one in earlier if _same_machine(one, measurement)], (stated or {}).get(measurement.id))
         except InputError as error:
             left_out.append(f"{measurement.id[:12]}: {error}")
         earlier.append(measurement)
@@ -255,11 +257,11 @@ def _same_machine(one: Measurement, other: Measurement) -> bool:
     return (_machine(one), one.engine, one.kind) == (_machine(other), other.engine, other.kind)
 
 
-def _lines(measurement: Measurement, earlier: Sequence[Measurement]) -> list[LedgerLine]:
+def _lines(measurement: Measurement, earlier: Sequence[Measurement], stated: Applied | None) -> list[LedgerLine]:
     if measurement.status is Status.FAILED or measurement.proxy is not None:
         raise InputError("it failed" if measurement.status is Status.FAILED else "it is of a proxy, which predicts and is not a prediction")
     if isinstance(measurement.settings, EndpointSettings):
-        return _endpoint_lines(measurement)
+        return _endpoint_lines(measurement, stated)
     return _llamacpp_lines(measurement, earlier)
 
 
@@ -342,21 +344,15 @@ def _sheet(measurement: Measurement) -> tuple[Accelerator, bool]:
 # -- endpoints --
 
 
-def _endpoint_lines(measurement: Measurement) -> list[LedgerLine]:
+def _endpoint_lines(measurement: Measurement, stated: Applied | None) -> list[LedgerLine]:
     settings = measurement.settings
     assert isinstance(settings, EndpointSettings)
-    sheet, own_sheet = _sheet(measurement)
-    shape = model(measurement.model_id) if measurement.model_id else find_model(settings.model)
-    if shape is None:
-        raise InputError(f"the served model '{settings.model}' is not in the catalogue")
-    if not own_sheet or not any(gpu.catalog_id for gpu in measurement.environment.gpus):
-        raise InputError("the server's accelerator is not known: measure on the server itself")
-    precision = measurement.quantization or SERVED_PRECISION
+    shape, precision, sheet, gpus, engine = _served(measurement, settings, stated)
     curve = serving_curve(
         shape,
         precision,
-        Server(accelerator=sheet, gpus=len(measurement.environment.gpus)),
-        engine=measurement.engine,
+        Server(accelerator=sheet, gpus=gpus),
+        engine=engine,
         input_tokens=settings.input_tokens,
         output_tokens=settings.output_tokens,
     )
@@ -369,6 +365,19 @@ def _endpoint_lines(measurement: Measurement) -> list[LedgerLine]:
     if not found:
         raise InputError("none of its levels is a point of the estimated curve: measure at 1, 2, 4, 8, ... in flight")
     return found
+
+
+def _served(measurement: Measurement, settings: EndpointSettings, stated: Applied | None) -> tuple[ModelSpec, str, Accelerator, int, str]:
+    """(model, precision, device, how many, engine) of a measured server: as stated, else as the probe saw it."""
+    if stated is not None:
+        return model(stated.model_id), stated.quantization, accelerator(stated.device_id), stated.gpus, stated.engine
+    sheet, own_sheet = _sheet(measurement)
+    shape = model(measurement.model_id) if measurement.model_id else find_model(settings.model)
+    if shape is None:
+        raise InputError(f"the served model '{settings.model}' is not in the catalogue")
+    if not own_sheet or not any(gpu.catalog_id for gpu in measurement.environment.gpus):
+        raise InputError("the server's accelerator is not known: apply it with its device, or measure on the server itself")
+    return shape, measurement.quantization or SERVED_PRECISION, sheet, len(measurement.environment.gpus), measurement.engine
 
 
 def _level_lines(measurement: Measurement, level: LevelResult, point: Throughput, rests_on: str) -> list[LedgerLine]:

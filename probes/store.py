@@ -1,4 +1,4 @@
-"""Measurements in the database: the record as JSON text plus the columns it is searched by."""
+"""Measurements in the database: the record as JSON text plus the columns it is searched by; and which of them are applied."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from sqlmodel import Field, SQLModel, col, select
 
 from facts.errors import InputError
 from facts.settings import Settings
+from probes.applying import Applied, Calibration, calibration_of
 from probes.measurement import Measurement
 from workloads.store import session, utc_text
 
@@ -24,6 +25,17 @@ class MeasurementRow(SQLModel, table=True):
     engine: str
     status: str
     synthetic: bool
+    document: str
+
+
+class AppliedRow(SQLModel, table=True):
+    """A measurement that the model follows; its id is the measurement's."""
+
+    __tablename__ = "applied_measurement"
+
+    id: str = Field(primary_key=True)
+    created: str
+    who: str
     document: str
 
 
@@ -59,6 +71,37 @@ def get_measurement(settings: Settings, measurement_id: str) -> Measurement:
             what = "more than one measurement's id begins" if rows else "no measurement's id begins"
             raise InputError(f"{what} with '{measurement_id}': python -m probes list shows them")
         return _measurement(rows[0])
+
+
+def save_applied(settings: Settings, applied: Applied) -> None:
+    """Let the model follow a kept measurement; applied again, it follows the newer statement of what it was taken on."""
+    document = applied.model_dump_json()
+    with session(settings) as opened:
+        if opened.get(MeasurementRow, applied.measurement_id) is None:
+            raise InputError(f"measurement {applied.measurement_id[:12]} is not kept here: upload or send it first")
+        opened.merge(AppliedRow(id=applied.measurement_id, created=utc_text(applied.applied), who=applied.who, document=document))
+
+
+def drop_applied(settings: Settings, measurement_id: str) -> bool:
+    """Let the model follow a measurement no longer; whether it did."""
+    with session(settings) as opened:
+        row = opened.get(AppliedRow, measurement_id)
+        if row is not None:
+            opened.delete(row)
+        return row is not None
+
+
+def list_applied(settings: Settings) -> tuple[tuple[Measurement, Applied], ...]:
+    """Every applied measurement with what it was taken on, the latest first."""
+    query = select(AppliedRow).order_by(col(AppliedRow.created).desc(), col(AppliedRow.id))
+    with session(settings, read_only=True) as opened:
+        pairs = [(opened.get(MeasurementRow, row.id), row) for row in opened.exec(query).all()]
+        return tuple((_measurement(kept), Applied.model_validate_json(row.document)) for kept, row in pairs if kept is not None)
+
+
+def applied_calibration(settings: Settings) -> Calibration:
+    """What all applied measurements say together."""
+    return calibration_of(list_applied(settings))
 
 
 def _row(measurement: Measurement) -> MeasurementRow:

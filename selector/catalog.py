@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from pricing.prices import PriceBook, PriceOverrides, PriceSnapshot, Rent, ServerRow
+from probes.applying import NO_CALIBRATION, Calibration
 from probes.measurement import Measurement
 from selector.gap_gate import GateResult
 
@@ -19,6 +20,7 @@ class Catalog:
     measurements: probes of this machine, newest first
     gates: the user's own tests of options
     accept_doubtful: use a probe for `this_machine` although it doubts itself (contention, a wide interval)
+    calibration: what applied measurements say of engines on their devices
     """
 
     as_of: date
@@ -26,6 +28,7 @@ class Catalog:
     measurements: tuple[Measurement, ...] = ()
     accept_doubtful: bool = False
     gates: tuple[GateResult, ...] = ()
+    calibration: Calibration = NO_CALIBRATION
 
 
 def load_catalog(
@@ -39,6 +42,7 @@ def load_catalog(
     gates: tuple[GateResult, ...] = (),
     own_rents: tuple[Rent, ...] = (),
     own_servers: tuple[ServerRow, ...] = (),
+    calibration: Calibration = NO_CALIBRATION,
 ) -> Catalog:
     """The catalogue of a day; no network, no clock. With `host`, only that machine's own measurements are kept.
 
@@ -52,4 +56,5 @@ def load_catalog(
         measurements=kept,
         accept_doubtful=accept_doubtful,
         gates=gates,
+        calibration=calibration,
     )

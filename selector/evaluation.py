@@ -9,7 +9,7 @@ from math import log
 import numpy as np
 from numpy.typing import NDArray
 
-from capacity.accelerators import Server, accelerator, accelerators, find_accelerator
+from capacity.accelerators import Accelerator, Server, accelerator, accelerators, find_accelerator
 from capacity.models import ModelSpec, model
 from capacity.plan import CapacityPlan, plan_capacity, replicas_needed
 from capacity.roofline import Efficiency, memory_class
@@ -627,7 +627,8 @@ def _server_supply(option: Option, asked: Asked, device_id: str, gpus: int) -> S
         owned = _owned(asked.catalog.prices.server(device_id), device_id, asked)
     device = accelerator(device_id)
     answer = _answer_tokens(option, asked)
-    curve = _curve(option.model, option.quantization, device_id, gpus, option.engine, asked.scenario.workload.input_tokens, answer)
+    moved = asked.catalog.calibration.efficiency(device, option.engine)
+    curve = _curve(option.model, option.quantization, device_id, gpus, option.engine, asked.scenario.workload.input_tokens, answer, moved)
     plan = _planned(curve, asked, gpus, answer, spare_replicas=asked.scenario.assumptions.spare_replicas)
     hours = _training_gpu_hours_per_mtok(option, asked, device_id, rental, owned)
     point = _operating_point(plan, curve)
@@ -645,9 +646,10 @@ def _server_supply(option: Option, asked: Asked, device_id: str, gpus: int) -> S
         power_kw=owned.power_kw_per_gpu if owned is not None else 0.0,
         plan=plan,
         curve=curve,
-        speed_group=f"{curve.engine}.{memory_class(device)}",
+        speed_group=_speed_group(curve, device),
         speed_low=point.low80 / point.output_tokens_per_s,
         speed_high=point.high80 / point.output_tokens_per_s,
+        measured=next(iter(asked.catalog.calibration.behind(device, option.engine)), "") if moved is not None else "",
         training_usd_per_mtok=_managed_usd_per_mtok(option, asked) if option.tuned and hours is None else 0.0,
         training_gpu_hours_per_mtok=hours,
         tokens_per_example=asked.scenario.workload.input_tokens + answer,
@@ -777,7 +779,8 @@ def _edge_supply(option: Option, asked: Asked) -> Supply:
     if device is None:
         names = [found.name for found in accelerators()]
         raise InputError(f"edge_device '{workload.edge_device}' is not in the device catalogue{nearest(workload.edge_device, names)}")
-    curve = _curve(option.model, option.quantization, device.id, 1, option.engine, workload.input_tokens, workload.output_tokens)
+    moved = asked.catalog.calibration.efficiency(device, option.engine)
+    curve = _curve(option.model, option.quantization, device.id, 1, option.engine, workload.input_tokens, workload.output_tokens, moved)
     plan = _planned(curve, asked, 1, workload.output_tokens, spare_replicas=0)
     point = _operating_point(plan, curve)
     return Supply(
@@ -788,9 +791,10 @@ def _edge_supply(option: Option, asked: Asked) -> Supply:
         at_most=workload.edge_devices,
         plan=plan,
         curve=curve,
-        speed_group=f"{curve.engine}.{memory_class(device)}",
+        speed_group=_speed_group(curve, device),
         speed_low=point.low80 / point.output_tokens_per_s,
         speed_high=point.high80 / point.output_tokens_per_s,
+        measured=next(iter(asked.catalog.calibration.behind(device, option.engine)), "") if moved is not None else "",
         training_usd_per_mtok=_managed_usd_per_mtok(option, asked) if option.tuned else 0.0,
         tokens_per_example=workload.input_tokens + _answer_tokens(option, asked),
         notes=("energy and wear are your users'; updates and support of their devices are not counted",),
@@ -798,6 +802,11 @@ def _edge_supply(option: Option, asked: Asked) -> Supply:
 
 
 # ---- below: small parts ----
+
+
+def _speed_group(curve: ServingCurve, device: Accelerator) -> str:
+    """Whose speed is off together: an engine on one kind of memory, or on the one device where it was measured."""
+    return f"{curve.engine}.{device.id if curve.basis is Basis.CALIBRATED else memory_class(device)}"
 
 
 def _taught(supply: Supply, asked: Asked) -> Supply:

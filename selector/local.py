@@ -55,9 +55,16 @@ class LocalMachine:
 
 
 def local_machine(catalog: Catalog) -> LocalMachine | None:
-    """The machine of the newest usable llama.cpp measurement, or None; a doubtful one is used only when the catalogue accepts it."""
-    for measurement in catalog.measurements:
-        if _usable(measurement) and (measurement.usable_for_verdict or catalog.accept_doubtful):
+    """The machine of the llama.cpp measurement that was applied last, else of the newest usable one, or None.
+
+    A doubtful one is used only when it was applied, or when the catalogue accepts doubtful ones.
+    """
+    usable = {measurement.id: measurement for measurement in catalog.measurements if _usable(measurement)}
+    for measurement_id in catalog.calibration.local_ids:
+        if measurement_id in usable:
+            return _machine(usable[measurement_id])
+    for measurement in usable.values():
+        if measurement.usable_for_verdict or catalog.accept_doubtful:
             return _machine(measurement)
     return None
 

@@ -371,7 +371,8 @@ def _table(results: tuple[OptionResult, ...], baseline_id: str) -> tuple[TableRo
 def _measured(results: tuple[OptionResult, ...], choice: Choice, asked: Asked) -> Measured:
     """The share of the recommended option's cost that follows from a measurement of its own server and engine."""
     best = next((result for result in results if result.id == choice.option_id), None)
-    used = (asked.machine.measurement_id,) if asked.machine is not None else ()
+    behind = (asked.machine.measurement_id,) if asked.machine is not None else ()
+    used = tuple(dict.fromkeys((*behind, *(result.plan.measured for result in results if result.plan and result.plan.measured))))
     share = 0.0
     if best is not None and best.plan is not None and best.plan.basis is Basis.MEASURED and best.total_usd:
         lines = [line for month in best.months for line in month.lines] + list(best.upfront_lines)
@@ -396,6 +397,9 @@ def _measured_sentence(best: OptionResult | None, share: float, asked: Asked) ->
         return (
             f"The speed of {best.title} is calculated from a probe of another model on the same machine, not measured with its own.{local}"
         )
+    if best.plan.basis is Basis.CALIBRATED:
+        engine = f"measurement {best.plan.measured[:12]}, taken with the same engine on the same device"
+        return f"The speed of {best.title} is calculated from {engine}; it was not measured with its own model and load.{local}"
     return f"{best.title}: not measured on the server it would run on; its speed is estimated from data sheets.{local}"
 
 

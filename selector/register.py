@@ -107,6 +107,8 @@ def _speed(option: Option, bill: Bill, asked: Asked) -> tuple[SourceLine, ...]:
     device = accelerator(plan.device_id)
     sheet = f"{device.mem_bw_gb_per_s or 0:g} GB/s, {device.fp16_tflops or 0:g} dense 16-bit TFLOPS, {device.memory_gb or 0:g} GB"
     engine = efficiency_for(option.engine, device)
+    taken = asked.catalog.calibration.source(device, option.engine) if plan.basis is Basis.CALIBRATED else None
+    moved = f", moved by {taken.url}" if taken is not None else ""
     return (
         shape,
         _line(f"device.{device.id}", f"Data sheet of {device.name}", sheet, device.source, Basis.PUBLISHED, asked),
@@ -114,10 +116,10 @@ def _speed(option: Option, bill: Bill, asked: Asked) -> tuple[SourceLine, ...]:
             f"speed.{option.id}.{device.id}",
             f"Speed of {option.title} on {plan.server}",
             value,
-            engine.source,
+            taken or engine.source,
             plan.basis,
             asked,
-            note=f"roofline with the parameters of {engine.engine}",
+            note=f"roofline with the parameters of {engine.engine}{moved}",
         ),
     )
 

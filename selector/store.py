@@ -17,7 +17,7 @@ from facts.errors import InputError
 from facts.settings import Settings
 from pricing.prices import Rent, ServerRow
 from pricing.store import accepted_prices
-from probes.store import list_measurements
+from probes.store import applied_calibration, list_measurements
 from selector.catalog import Catalog, load_catalog
 from selector.gap_gate import ALPHA, GateResult
 from selector.looks import GateLook, Stage, latest_gates, sketch
@@ -258,6 +258,7 @@ def stored_catalog(
         gates=stored_gates(settings, scenario.workload.name, as_of),
         own_rents=own_rents,
         own_servers=own_servers,
+        calibration=applied_calibration(settings),
     )
 
 

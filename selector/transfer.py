@@ -16,7 +16,7 @@ from sqlmodel import SQLModel, col, select
 from facts.errors import InputError
 from facts.settings import Settings
 from pricing.store import PriceSnapshotRow
-from probes.store import MeasurementRow
+from probes.store import AppliedRow, MeasurementRow
 from selector.history import ApprovalRow, ShareLinkRow
 from selector.store import ActualRow, DecisionRow, GateResultRow, ProjectRow, ScenarioEventRow, ScenarioRow
 from workloads.store import WorkloadRow, session, utc_text
@@ -27,6 +27,7 @@ ROWS: tuple[type[SQLModel], ...] = (
     WorkloadRow,
     PriceSnapshotRow,
     MeasurementRow,
+    AppliedRow,
     ScenarioRow,
     ScenarioEventRow,
     ApprovalRow,

@@ -3,6 +3,8 @@
 LLAMA_BENCH is the path of the llama-bench program; without it nothing is run. The file is LLAMA_BENCH_MODEL (a GGUF, or a model of the
 catalogue, of which LLAMA_BENCH_LAYERS may keep a few layers), the lengths LLAMA_BENCH_PROMPT and LLAMA_BENCH_OUTPUT, the rounds
 LLAMA_BENCH_ROUNDS, the threads LLAMA_BENCH_THREADS. Only on an idle machine does the answer mean much; it says how noisy the machine was.
+LLAMA_BENCH_KEEP is a file that keeps every round, and those of earlier runs on the same file and lengths count too, so that the rounds
+may be run in pieces of LLAMA_BENCH_SECONDS each.
 """
 
 from __future__ import annotations
@@ -55,25 +57,57 @@ def main() -> list[Timing]:
     pairs = {"pp": Pairs(), "tg": Pairs()}
     threads = int(os.environ.get("LLAMA_BENCH_THREADS", environment.default_threads()))
     seconds: list[float] = []
+    ends = time.monotonic() + float(os.environ.get("LLAMA_BENCH_SECONDS", "86400"))
     before = environment.processor_times()
     with tempfile.TemporaryDirectory() as folder:
         file = the_file(Path(folder))
-        for number in range(rounds):
+        kept = Kept(f"{file.name} {lengths} {threads} threads, {REPETITIONS} repetitions")
+        for own, other in kept.rounds:
+            add(pairs, own, other)
+        for number in range(len(kept.rounds), rounds):
+            if time.monotonic() > ends:
+                break
             started = time.perf_counter()
             turns = [lambda: ours(file, lengths, threads), lambda: theirs(program, file, lengths, threads)]
             found = [turn() for turn in (turns if number % 2 == 0 else turns[::-1])]
             own, other = found if number % 2 == 0 else found[::-1]
-            for name, pair in pairs.items():
-                pair.ours.append(own[name])
-                pair.theirs.append(other[name])
+            add(pairs, own, other)
+            kept.keep(own, other)
             seconds.append(time.perf_counter() - started)
         size_gb = file.stat().st_size / 1e9
     own_s = sum(seconds) * threads  # both programs together used about this much processor time
     during = environment.contention_between(before, environment.processor_times(), own_s)
-    print(f"{file.name}, {size_gb:.2f} GB, {threads} threads, {rounds} rounds of {REPETITIONS}; idle {during.idle_share:.0%}")
+    done = len(pairs["tg"].ours)
+    if not done:
+        print("no round was run: raise LLAMA_BENCH_SECONDS")
+        return []
+    print(f"{file.name}, {size_gb:.2f} GB, {threads} threads, {done} rounds of {REPETITIONS}; idle {during.idle_share:.0%}")
     for name, pair in pairs.items():
         print(f"{name}{lengths[name]}: {verdict(name, pair)}")
-    return [Timing(name=f"a round of both programs on {file.name}", seconds=tuple(seconds))]
+    return [Timing(name=f"a round of both programs on {file.name}", seconds=tuple(seconds))] if seconds else []
+
+
+def add(pairs: dict[str, Pairs], own: dict[str, float], other: dict[str, float]) -> None:
+    """One more round of each test."""
+    for name, pair in pairs.items():
+        pair.ours.append(own[name])
+        pair.theirs.append(other[name])
+
+
+class Kept:
+    """The rounds of earlier runs of the same comparison, where LLAMA_BENCH_KEEP names a file."""
+
+    def __init__(self, what: str) -> None:
+        self._what, self._path = what, os.environ.get("LLAMA_BENCH_KEEP")
+        lines = Path(self._path).read_text().splitlines() if self._path and Path(self._path).is_file() else []
+        rows = [json.loads(line) for line in lines]
+        self.rounds = [(row["ours"], row["theirs"]) for row in rows if row["what"] == what]
+
+    def keep(self, own: dict[str, float], other: dict[str, float]) -> None:
+        """Write one round down."""
+        if self._path:
+            with Path(self._path).open("a") as file:
+                file.write(json.dumps({"what": self._what, "ours": own, "theirs": other}) + "\n")
 
 
 def verdict(name: str, pair: Pairs) -> str:

@@ -2,6 +2,7 @@
 
 from datetime import date
 
+from probes.applying import NO_CALIBRATION
 from selector.catalog import load_catalog
 from selector.recommendation import recommend
 from selector.scenarios import scenario_of
@@ -17,7 +18,7 @@ def scenario(**document):
     return scenario_of({**base, **document}, "the test")
 
 
-def decide(*, measurements=(), accept_doubtful=False, tree="corrected", **document):
+def decide(*, measurements=(), accept_doubtful=False, calibration=NO_CALIBRATION, tree="corrected", **document):
     given = scenario(**document)
-    catalog = load_catalog(DAY, given.prices, measurements, accept_doubtful=accept_doubtful)
+    catalog = load_catalog(DAY, given.prices, measurements, accept_doubtful=accept_doubtful, calibration=calibration)
     return recommend(given, catalog, load_tree(tree))

@@ -6,10 +6,12 @@ import pytest
 
 from capacity.models import model
 from capacity.tensors import tensor_plan
+from probes.applying import applied_to, calibration_of
 from probes.measurement import Environment, LlamaCppSettings, Measurement, ModelFile, Status, TestResult
 from selector.catalog import load_catalog
 from selector.local import local_curve, local_machine, why_no_machine
 from selector.results import Arm
+from tests.probes.test_ledger import served
 from tests.selector.decisions import DAY, decide
 from workloads.demand import Load
 
@@ -112,3 +114,50 @@ def test_only_the_probed_model_counts_as_measured_and_only_its_server_lines_rest
     assert 0 < energy / option.total_usd < 0.05
     chosen = whole.option(whole.choice.option_id)
     assert whole.measured.share == (0.0 if chosen.plan is None else pytest.approx(energy / option.total_usd))
+
+
+def applied(*measurements, **more):
+    return calibration_of([(one, applied_to(one, applied=datetime(2026, 11, 21, 13, tzinfo=UTC), **more)) for one in measurements])
+
+
+def generating(decision):
+    """Options on a device of the catalogue that write tokens, as an encoder does not."""
+    return [option for option in decision.options if option.plan and option.plan.device_id and option.arm is not Arm.ENCODER]
+
+
+def test_an_applied_measurement_calibrates_every_option_with_its_engine_on_its_device_and_no_other():
+    before = decide()
+    devices = {option.plan.device_id for option in generating(before)}
+    assert devices
+    slow = served(15.0)  # tokens/s with four in flight: far below what any sheet promises
+    calibrations = {device: applied(slow, device=device) for device in devices}
+    for device, calibration in calibrations.items():
+        after = decide(calibration=calibration)
+        on_it = [option for option in generating(after) if option.plan.device_id == device]
+        elsewhere = [option for option in generating(after) if option.plan.device_id != device]
+        assert all(option.plan.basis == "calibrated" and option.plan.measured == slow.id for option in on_it)
+        assert all(option.plan.basis != "calibrated" and not option.plan.measured for option in elsewhere)
+        plans = {option.id: option.plan for option in generating(before)}
+        moved = [option for option in generating(after) if plans[option.id].device_id == device]
+        assert moved
+        for option in moved:  # slower where it stays, or another device carries it now
+            slower = option.plan.capacity_tokens_per_month / option.plan.replicas
+            assert option.plan.device_id != device or slower < plans[option.id].capacity_tokens_per_month / plans[option.id].replicas
+        assert after.inputs_sha256 != before.inputs_sha256
+
+
+def test_an_option_that_a_measurement_moved_names_it_as_its_source():
+    slow = served(15.0)
+    device = next(option.plan.device_id for option in decide().options if option.plan and option.plan.device_id)
+    after = decide(calibration=applied(slow, device=device))
+    lines = [line for line in after.sources if line.key.startswith("speed.") and line.key.endswith(device)]
+    assert all(line.basis == "calibrated" and slow.id[:12] in line.url for line in lines if line.basis == "calibrated")
+    if any(option.plan and option.plan.device_id == device for option in after.options):
+        assert slow.id in after.measured.measurement_ids
+
+
+def test_a_measurement_of_this_machine_that_was_applied_stands_for_it_although_it_doubts_itself():
+    doubtful, clean = measurement(doubts=("busy",), tg=40.0), measurement(minutes=5)
+    assert machine_of(doubtful, clean).measurement_id == clean.id
+    chosen = applied(doubtful, accept_doubtful=True)
+    assert machine_of(doubtful, clean, calibration=chosen).measurement_id == doubtful.id

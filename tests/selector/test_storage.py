@@ -125,11 +125,12 @@ def test_a_folder_that_may_only_be_read(tmp_path):
 def test_a_newer_schema_and_an_unknown_one_are_left_alone(kept):
     save_scenario(kept, scenario(name="Mail"), created=NOON)
     with engine(kept.database_url).begin() as connection:
+        current = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one()
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(InputError, match="schema 9999, newer than this program's"):
         list_scenarios(kept)
     with engine(kept.database_url).begin() as connection:
-        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0003'")
+        connection.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{current}'")
     assert [saved.name for saved in list_scenarios(kept)] == ["Mail"]
 
 
