@@ -12,9 +12,9 @@ import streamlit as st
 from dashboard import format as fmt
 from dashboard import parts
 from facts.errors import InputError
-from selector.audit import AuditResult, AuditVerdict, Figure, audit_claims
+from selector.audit import AuditResult, AuditVerdict, Figure, audit_claims, audit_each
 from selector.catalog import load_catalog
-from selector.claims import Bound, claims_of, shipped_claims
+from selector.claims import Bound, Unreadable, each_claim, shipped_claims
 
 UPLOAD_MB = 1
 EVERY = "all sources"
@@ -38,24 +38,30 @@ def show(as_of: date) -> None:
         type=["toml"],
         key="claims.upload",
         max_upload_size=UPLOAD_MB,
-        help="A [[claim]] table for each: id, kind, quote and the numbers with their units in the keys, as in selector/data/claims.toml.",
+        help="A [[claim]] table for each: id, kind, quote and the numbers with their units in the keys, as in selector/data/claims.toml; "
+        "`python -m selector audit --keys` prints every key.",
     )
     try:
         results = shipped_results(as_of) if file is None else own_results(file.getvalue(), file.name, as_of)
+        read = tuple(result for result in results if isinstance(result, AuditResult))
+        for wrong in (result for result in results if isinstance(result, Unreadable)):
+            if not read:
+                raise InputError(wrong.because)
+            st.warning(fmt.markdown_literal(wrong.because))
     except InputError as error:
         st.error(fmt.markdown_literal(str(error)), title="This file cannot be audited")
         return
-    _results(results)
+    _results(read)
 
 
 @st.cache_resource(max_entries=2, show_spinner="Recomputing the claims")
-def shipped_results(as_of: date) -> tuple[AuditResult, ...]:
+def shipped_results(as_of: date) -> tuple[AuditResult | Unreadable, ...]:
     """The claims of five articles on small models, recomputed."""
     return audit_claims(shipped_claims(), load_catalog(as_of))
 
 
-def own_results(raw: bytes, name: str, as_of: date) -> tuple[AuditResult, ...]:
-    """The claims of a file, recomputed; InputError says what is wrong with it."""
+def own_results(raw: bytes, name: str, as_of: date) -> tuple[AuditResult | Unreadable, ...]:
+    """The claims of a file, recomputed, those too that cannot be read; InputError says what is wrong with the file."""
     return _own_results(hashlib.sha256(raw).hexdigest(), name, as_of, _raw=raw)
 
 
@@ -74,14 +80,14 @@ def counted(results: Sequence[AuditResult]) -> str:
 
 
 @st.cache_resource(max_entries=4, show_spinner="Recomputing the claims")
-def _own_results(digest: str, name: str, as_of: date, *, _raw: bytes) -> tuple[AuditResult, ...]:
+def _own_results(digest: str, name: str, as_of: date, *, _raw: bytes) -> tuple[AuditResult | Unreadable, ...]:
     try:
         document = tomllib.loads(_raw.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise InputError(f"{name} is not UTF-8 text, so it is no TOML file") from None
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise InputError(f"{name} is not valid TOML: {error}") from None
-    return audit_claims(claims_of(document, name), load_catalog(as_of))
+    return audit_each(each_claim(document, name), load_catalog(as_of))[0]
 
 
 def _results(results: Sequence[AuditResult]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from json import dumps as json_dumps
@@ -19,10 +20,10 @@ from facts.errors import InputError
 from facts.settings import settings
 from pricing.own_files import read_rents, read_servers
 from pricing.prices import PriceOverrides
-from selector.audit import AuditVerdict, audit_claims, audit_json
+from selector.audit import AuditResult, AuditVerdict, audit_each, audit_json
 from selector.case_scores import CaseScores, read_scores
 from selector.catalog import Catalog, load_catalog
-from selector.claims import read_claims, shipped_claims
+from selector.claims import CLAIMS, ClaimKind, Unreadable, keys_of, read_each_claim, shipped_claims
 from selector.comparison import compare
 from selector.doubt_text import doubt_lines
 from selector.evidence import units
@@ -240,21 +241,44 @@ def _tree(name: str) -> Tree:
 def audit(
     claims: Annotated[Path | None, typer.Argument(help="TOML file of [[claim]] tables (default: those of five articles)")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print the results as JSON")] = False,
+    keys: Annotated[bool, typer.Option("--keys", help="print every key that a claim may have, by kind, and audit nothing")] = False,
     as_of: Annotated[str, typer.Option(help="use the prices of this day, YYYY-MM-DD (default: today)")] = "",
 ) -> None:
     """Recompute stated claims: each reproduces, does not, or cannot be decided and which fact is missing."""
-    read = shipped_claims() if claims is None else read_claims(claims)
-    results = audit_claims(read, load_catalog(_day(as_of, datetime.now(tz=UTC))))
+    if keys:
+        _claim_keys()
+        return
+    read = shipped_claims() if claims is None else read_each_claim(claims)
+    results, wrong = audit_each(read, load_catalog(_day(as_of, datetime.now(tz=UTC))))
     if as_json:
         print(json_dumps([audit_json(result) for result in results], indent=2, ensure_ascii=False, allow_nan=False))
-        return
+    else:
+        _audited(results)
+    if wrong:
+        raise InputError(wrong)
+
+
+def _audited(results: Sequence[AuditResult | Unreadable]) -> None:
     for result in results:
+        if isinstance(result, Unreadable):
+            print(f"{result.id}: cannot be read\n    {result.because}")
+            continue
         print(f"{result.id}: {_VERDICTS[result.verdict]}")
         for line in (result.quote, result.arithmetic, f"missing: {', '.join(result.missing)}" if result.missing else ""):
             if line:
                 print(f"    {line}")
-    counted = ", ".join(f"{sum(result.verdict is verdict for result in results)} {words}" for verdict, words in _VERDICTS.items())
-    print(f"{len(results)} claims: {counted}")
+    read = [result for result in results if isinstance(result, AuditResult)]
+    counted = ", ".join(f"{sum(result.verdict is verdict for result in read)} {words}" for verdict, words in _VERDICTS.items())
+    unread = f", {len(results) - len(read)} cannot be read" if len(read) < len(results) else ""
+    print(f"{len(results)} claims: {counted}{unread}")
+
+
+def _claim_keys() -> None:
+    """Every key of every kind, as --keys prints them."""
+    for kind in ClaimKind:
+        print(f"{kind}: {CLAIMS[kind].__doc__}")
+        for key, meaning in keys_of(kind).items():
+            print(f"    {key}: {meaning}")
 
 
 _VERDICTS = {

@@ -24,6 +24,7 @@ from selector.claims import (
     Span,
 )
 
+NEXT_TO_SHARE: Final = 1e-3
 ROUGH_SHARE: Final = 0.10
 ONE_DIGIT_SHARE: Final = 0.15
 WIDER_THAN: Final = 2.0
@@ -45,6 +46,13 @@ def agrees(stated: Span, low: float, high: float, *, rough: bool = False) -> boo
     if low == high:
         return True
     return (low <= stated.low * WIDER_THAN or low <= stated.low + above) and (high * WIDER_THAN >= stated.high)
+
+
+def next_to(stated: Span, low: float, high: float) -> bool:
+    """Whether a figure that is meant exactly is a tenth of a percent away at most: what it was computed from had been rounded too."""
+    if stated.bound is not Bound.EXACT or not (isfinite(low) and isfinite(high)):
+        return False
+    return abs(low - stated.low) <= NEXT_TO_SHARE * stated.low and abs(high - stated.high) <= NEXT_TO_SHARE * stated.high
 
 
 def rounding(stated: float, *, rough: bool = False) -> tuple[float, float]:

@@ -9,15 +9,11 @@ from math import isfinite
 from typing import Any, Final
 
 from facts.errors import InputError
-from selector.agreement import agrees, slip_of
+from selector.agreement import ROUGH_SHARE, agrees, next_to, slip_of
 from selector.catalog import Catalog
-from selector.claims import (
-    Bound,
-    Claim,
-    ClaimKind,
-)
-from selector.recompute import RECOMPUTE, USUAL_STATED, Work
-from selector.spans import span_text, text
+from selector.claims import Bound, Claim, ClaimKind, Unreadable
+from selector.recompute import OTHERS, RECOMPUTE, USUAL, USUAL_STATED, Calendar, Work
+from selector.spans import Pair, ends_of, scaled, span_text, text
 
 
 class AuditVerdict(StrEnum):
@@ -72,29 +68,59 @@ def audit_claims(claims: Iterable[Claim], catalog: Catalog) -> tuple[AuditResult
 
 
 def audit_claim(claim: Claim, catalog: Catalog) -> AuditResult:
-    """One claim recomputed."""
-    work = Work(claim=claim, book=catalog.prices)
-    try:
-        RECOMPUTE[claim.kind](work)
-    except InputError as error:
-        raise InputError(str(error) if str(error).startswith(claim.id) else f"{claim.id}: {error}") from None
-    verdict = _judged(work)
-    stated = tuple(Figure(key=key, low=span.low, high=span.high, bound=span.bound) for key, span in claim.stated.items())
+    """One claim recomputed; a figure that is right in another calendar than months of 365/12 days is right."""
+    work, verdict = _worked(claim, catalog, USUAL)
+    for calendar in OTHERS if verdict is AuditVerdict.DOES_NOT and not work.impossible else ():
+        other, found = _worked(claim, catalog, calendar)
+        if found is AuditVerdict.REPRODUCES:
+            other.say(calendar.words)
+            work, verdict = other, found
+            break
     return AuditResult(
         id=claim.id,
         kind=claim.kind,
         quote=claim.quote,
         source=claim.source,
         verdict=verdict,
-        stated=stated,
-        recomputed=tuple(Figure(key=key, low=low, high=high) for key, (low, high) in work.shown().items()),
+        stated=tuple(_figure(claim, key, ends_of(span), span.bound) for key, span in claim.stated.items()),
+        recomputed=tuple(_figure(claim, key, pair) for key, pair in work.shown().items()),
         arithmetic="; ".join(work.words) or "nothing can be computed from what is given",
-        missing=tuple(dict.fromkeys(work.missing)) if verdict is AuditVerdict.UNDECIDABLE else (),
+        missing=tuple(dict.fromkeys(claim.named(key) for key in work.missing)) if verdict is AuditVerdict.UNDECIDABLE else (),
     )
 
 
-def audit_json(result: AuditResult) -> dict[str, Any]:
-    """{id, verdict, stated, recomputed, arithmetic, missing}: one figure is a number or [low, high], several stand under their keys."""
+def audit_each(claims: Iterable[Claim | Unreadable], catalog: Catalog) -> tuple[tuple[AuditResult | Unreadable, ...], str]:
+    """Every claim recomputed, in order, and the first reason why one could not be, or "": a wrong claim does not silence the others."""
+    results: list[AuditResult | Unreadable] = []
+    for claim in claims:
+        if isinstance(claim, Unreadable):
+            results.append(claim)
+            continue
+        try:
+            results.append(audit_claim(claim, catalog))
+        except InputError as error:
+            results.append(Unreadable(id=claim.id, because=str(error)))
+    wrong = [one for one in results if isinstance(one, Unreadable)]
+    if not wrong:
+        return tuple(results), ""
+    many = f"{len(wrong)} of {len(results)} claims cannot be read; the first: " if len(wrong) > 1 else ""
+    return tuple(results), many + wrong[0].because
+
+
+def audit_json(result: AuditResult | Unreadable) -> dict[str, Any]:
+    """{id, verdict, stated, recomputed, arithmetic, missing}: one figure is a number or [low, high], several stand under their keys.
+
+    A claim that cannot be read is undecidable, and why stands where the arithmetic would.
+    """
+    if isinstance(result, Unreadable):
+        return {
+            "id": result.id,
+            "verdict": AuditVerdict.UNDECIDABLE.value,
+            "stated": None,
+            "recomputed": None,
+            "arithmetic": result.because,
+            "missing": [],
+        }
     return {
         "id": result.id,
         "verdict": result.verdict.value,
@@ -110,6 +136,8 @@ def audit_json(result: AuditResult) -> dict[str, Any]:
 
 _STATED_AS_FACTS: Final = (ClaimKind.IMPLIED_RENT, ClaimKind.IMPLIED_SPEED)
 """Kinds whose stated figures are also what the others are recomputed from."""
+POINTS_OFF: Final = 0.05 + 1e-9
+"""Of a share, however few its digits: 80 % is not 90 %."""
 _NEEDED: Final = {
     "stated_usd_per_request": "requests_per_day",
     "stated_usd": "tokens",
@@ -118,6 +146,25 @@ _NEEDED: Final = {
     "stated_saving_share": "numerator",
 }
 """What a stated figure lacks where the rest of the claim could be recomputed."""
+
+
+def _worked(claim: Claim, catalog: Catalog, calendar: Calendar) -> tuple[Work, AuditVerdict]:
+    work = Work(claim=claim, book=catalog.prices, calendar=calendar)
+    try:
+        RECOMPUTE[claim.kind](work)
+        work.impossible = work.failed
+        return work, _judged(work)
+    except InputError as error:
+        raise InputError(str(error) if str(error).startswith(claim.id) else f"{claim.id}: {error}") from None
+
+
+def _figure(claim: Claim, key: str, pair: Pair, bound: Bound = Bound.EXACT) -> Figure:
+    """A figure in the unit in which the claim states it."""
+    span = claim.stated.get(key)
+    if span is None or span.factor == 1.0:
+        return Figure(key=key, low=pair[0], high=pair[1], bound=bound)
+    low, high = ends_of(span.as_given) if pair == ends_of(span) else scaled(pair, 1.0 / span.factor)
+    return Figure(key=span.given or key, low=low, high=high, bound=bound)
 
 
 def _judged(work: Work) -> AuditVerdict:
@@ -130,13 +177,20 @@ def _judged(work: Work) -> AuditVerdict:
             continue
         compared += 1
         low, high = work.values[key]
-        fits = work.compare(key, stated, (low, high)) if work.compare else agrees(stated, low, high, rough=claim.rough)
+        given, recomputed = stated.as_given, scaled((low, high), 1.0 / stated.factor)
+        fits = work.compare(key, stated, (low, high)) if work.compare else agrees(given, *recomputed, rough=claim.rough)
+        fits = fits or (work.compare is None and next_to(given, *recomputed))
+        if key.endswith("_share") and stated.single and stated.bound is Bound.EXACT:
+            fits = fits and max(abs(low - stated.low), abs(high - stated.low)) <= max(POINTS_OFF, ROUGH_SHARE * claim.rough * stated.low)
         if fits:
             continue
-        work.fail(f"stated {span_text(stated, key)}, recomputed {text((low, high), key)}")
-        slip = slip_of(key, stated, low, high)
+        named = stated.given or key
+        work.fail(f"stated {span_text(given, named)}, recomputed {text(recomputed, named)}")
+        slip = slip_of(named, given, *recomputed)
         if slip:
             work.say(slip)
+    if work.contradictory:
+        return AuditVerdict.UNDECIDABLE
     if work.failed:
         return AuditVerdict.DOES_NOT
     if work.missing or undecided or (not compared and not work.settled):
@@ -155,5 +209,6 @@ def _figures_json(figures: Sequence[Figure]) -> Any:
 
 
 def _figure_json(figure: Figure) -> Any:
-    low, high = (end if isfinite(end) else None for end in (figure.low, figure.high))
+    # The twelve digits that are certain: 11999.999999999998 is 12000 to a reader and to a comparison.
+    low, high = (float(f"{end:.12g}") if isfinite(end) else None for end in (figure.low, figure.high))
     return low if figure.low == figure.high else [low, high]

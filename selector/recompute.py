@@ -55,6 +55,11 @@ from selector.spans import Pair, difference, ends_of, given_text, number, produc
 
 MEMORY_OVER: Final = 1.5
 """Memory that a model is said to need is believed up to this many times its weights and cache."""
+SAME_SHARE: Final = 0.02
+"""Two facts of a claim that are the same quantity may differ by this share (a month of 30 days is 1.4 % shorter); beyond it they exclude
+each other."""
+DEARER_THAN: Final = 1.5
+"""A rent above this many times the dearest one listed for a named GPU is no rent of it."""
 RUNTIME_GB: Final = CONTEXT_BYTES_PER_DEVICE / BYTES_PER_GB
 LISTED_INPUT_TOKENS: Final = 1_000.0
 """Prompt for which list prices with tiers are read."""
@@ -71,6 +76,28 @@ USUAL_STATED: Final = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Calendar:
+    """How days become months and years.
+
+    days_per_month, days_per_year, hours_per_month: so many
+    words: for the arithmetic, where it is not the usual one
+    """
+
+    days_per_month: float = DAYS_PER_MONTH
+    days_per_year: float = DAYS_PER_YEAR
+    hours_per_month: float = HOURS_PER_MONTH
+    words: str = ""
+
+
+USUAL: Final = Calendar()
+OTHERS: Final = (
+    Calendar(days_per_month=30.0, days_per_year=365.0, hours_per_month=720.0, words="with a month of 30 days"),
+    Calendar(days_per_month=30.0, days_per_year=360.0, hours_per_month=720.0, words="with twelve months of 30 days"),
+)
+"""Calendars that authors use too: a figure that is right in one of them is not wrong."""
+
+
 @dataclass
 class Work:
     """What is found out about one claim while it is recomputed.
@@ -82,7 +109,10 @@ class Work:
     words: the arithmetic so far
     missing: keys without which it cannot be decided
     failed: something cannot be as it is said
+    impossible: it failed at a limit of prices or physics, before any stated figure was compared
     settled: possible as it is said, although no stated figure has another to be compared with
+    contradictory: two facts of the claim exclude each other
+    calendar: how days become months
     compare: how a figure of this kind is compared, where rounding alone does not do
     """
 
@@ -93,7 +123,10 @@ class Work:
     words: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     failed: bool = False
+    impossible: bool = False
     settled: bool = False
+    contradictory: bool = False
+    calendar: Calendar = USUAL
     compare: Callable[[str, Span, Pair], bool] | None = None
 
     def say(self, words: str) -> None:
@@ -108,6 +141,16 @@ class Work:
         self.failed = True
         self.say(words)
 
+    def agreed(self, found: list[tuple[str, Pair]]) -> Pair | None:
+        """The first of several ways to the same fact; where another way gives a different number, nothing can be decided from it."""
+        for key, other in found[1:]:
+            first_key, first = found[0]
+            if other[0] > first[1] * (1.0 + SAME_SHARE) or first[0] > other[1] * (1.0 + SAME_SHARE):
+                self.contradictory = True
+                self.missing.extend(one for one in (first_key, key) if one not in self.missing)
+                self.say(f"{first_key} and {key} contradict each other: {text(first)} against {text(other)}")
+        return found[0][1] if found else None
+
     def shown(self) -> dict[str, Pair]:
         """The figures that the claim states, recomputed; what stands beside them where there are none."""
         wanted = {key: value for key, value in self.values.items() if key in self.claim.stated}
@@ -116,20 +159,23 @@ class Work:
 
 def _cost(work: Work) -> None:
     claim = cast(CostClaim, work.claim)
-    price = _price(work, claim)
-    tokens = _tokens_per_day(work, claim)
+    split = _split(claim)
+    price = None if split else _price(work, claim)
+    tokens = None if split else _tokens_per_day(work, claim)
     daily: list[Pair] = []
     if claim.stated_usd_per_mtok is not None and price is not None:
         work.values["stated_usd_per_mtok"] = price
-    if claim.tokens is not None and price is not None:
-        total = product(scaled(ends_of(claim.tokens), 1.0 / TOKENS_PER_MTOK), price)
+    once = _tokens_once(work, claim)
+    if once is not None and price is not None:
+        total = product(scaled(once, 1.0 / TOKENS_PER_MTOK), price)
         work.values["stated_usd"] = total
-        work.say(f"{text(ends_of(claim.tokens))} tokens x {usd(price)} per million = {usd(total)}")
+        work.say(f"{text(once)} tokens x {usd(price)} per million = {usd(total)}")
     if tokens is not None and price is not None:
         bill = product(scaled(tokens, 1.0 / TOKENS_PER_MTOK), price)
         work.say(f"{text(tokens)} tokens a day x {usd(price)} per million = {usd(bill)} a day")
         daily.append(bill)
-    daily.extend(_apart(work, claim))
+    if split:
+        daily.extend(_apart(work, claim))
     daily.extend(_servers(work, claim))
     daily.extend(_power(work, claim))
     if daily:
@@ -144,8 +190,33 @@ def _cost(work: Work) -> None:
         work.values["stated_usd_per_request"] = each
         if "stated_usd_per_request" in claim.stated:
             work.say(f"{text(ends_of(claim.tokens_per_request))} tokens x {usd(price)} per million = {usd(each)} a request")
+    if split:
+        return
     if any(key not in work.values for key in claim.stated) or not claim.stated:
         _name_missing_cost(work, claim, price=price, tokens=tokens)
+
+
+def _tokens_once(work: Work, claim: CostClaim) -> Pair | None:
+    """Tokens of a cost without a period: stated, or examples x their length x epochs."""
+    if claim.tokens is not None:
+        return ends_of(claim.tokens)
+    if claim.examples is None or claim.tokens_per_example is None:
+        return None
+    epochs = ends_of(claim.epochs) if claim.epochs else (1.0, 1.0)
+    once = product(product(ends_of(claim.examples), ends_of(claim.tokens_per_example)), epochs)
+    each = f"{text(ends_of(claim.examples))} examples x {text(ends_of(claim.tokens_per_example))} tokens x {text(epochs)} epochs"
+    work.say(f"{each} = {text(once)} tokens")
+    return once
+
+
+def _split(claim: CostClaim) -> bool:
+    """Whether input and output tokens are counted apart."""
+    sides = [
+        getattr(claim, f"{side}_{rest}")
+        for side in ("input", "output")
+        for rest in ("tokens_per_day", "tokens_per_request", "usd_per_mtok")
+    ]
+    return any(one is not None for one in sides)
 
 
 def _name_missing_cost(work: Work, claim: CostClaim, *, price: Pair | None, tokens: Pair | None) -> None:
@@ -158,7 +229,10 @@ def _name_missing_cost(work: Work, claim: CostClaim, *, price: Pair | None, toke
             work.missing.append("model" if claim.model is None else "input_tokens_per_output_token")
             continue
         if key == "stated_usd" and claim.tokens is None:
-            work.missing.append("tokens")
+            halves = {"examples": claim.examples, "tokens_per_example": claim.tokens_per_example}
+            given = [name for name, value in halves.items() if value is not None]
+            if len(given) < 2:
+                work.missing.append(next(name for name in halves if name not in given) if given else "tokens")
         elif key == "stated_usd_per_request" and claim.tokens_per_request is None:
             work.missing.append("tokens_per_request")
         elif key not in ("stated_usd", "stated_usd_per_request") and tokens is None and claim.input_usd_per_mtok is None:
@@ -192,18 +266,41 @@ def _price(work: Work, claim: CostClaim) -> Pair | None:
 
 
 def _apart(work: Work, claim: CostClaim) -> list[Pair]:
-    """Input and output tokens, each at its price."""
-    bills = []
+    """Input and output tokens, each at its price: the claim's, one price for both, or the list price of its model."""
+    listed = None if claim.model is None else work.book.api_price(claim.model, input_tokens=LISTED_INPUT_TOKENS)
+    bills, each = [], []
     for side in ("input", "output"):
-        tokens, price = getattr(claim, f"{side}_tokens_per_day"), getattr(claim, f"{side}_usd_per_mtok")
-        if tokens is None and price is None:
+        tokens, per_request = getattr(claim, f"{side}_tokens_per_day"), getattr(claim, f"{side}_tokens_per_request")
+        price = getattr(claim, f"{side}_usd_per_mtok") or claim.usd_per_mtok
+        usd_per_mtok = None if price is None else ends_of(price)
+        if usd_per_mtok is None and listed is not None:
+            usd_per_mtok = (listed.input_usd_per_mtok if side == "input" else listed.output_usd_per_mtok,) * 2
+            if tokens is not None or per_request is not None:
+                work.say(f"{claim.model} lists {usd(usd_per_mtok)} per million {side} tokens")
+        if tokens is None and per_request is None and (price is None or price is claim.usd_per_mtok):
             continue
-        if tokens is None or price is None:
-            work.missing.append(f"{side}_tokens_per_day" if tokens is None else f"{side}_usd_per_mtok")
+        if usd_per_mtok is None or (tokens is None and per_request is None):
+            work.missing.append(f"{side}_usd_per_mtok" if usd_per_mtok is None else f"{side}_tokens_per_day")
             continue
-        bill = product(scaled(ends_of(tokens), 1.0 / TOKENS_PER_MTOK), ends_of(price))
-        work.say(f"{text(ends_of(tokens))} {side} tokens a day x {usd(ends_of(price))} per million = {usd(bill)} a day")
+        if per_request is not None:
+            one = product(scaled(ends_of(per_request), 1.0 / TOKENS_PER_MTOK), usd_per_mtok)
+            work.say(f"{text(ends_of(per_request))} {side} tokens x {usd(usd_per_mtok)} per million = {usd(one)} a request")
+            each.append(one)
+            if tokens is None:
+                if claim.requests_per_day is not None:
+                    bills.append(product(ends_of(claim.requests_per_day), one))
+                continue
+        bill = product(scaled(ends_of(tokens), 1.0 / TOKENS_PER_MTOK), usd_per_mtok)
+        work.say(f"{text(ends_of(tokens))} {side} tokens a day x {usd(usd_per_mtok)} per million = {usd(bill)} a day")
         bills.append(bill)
+    if each and not work.missing:
+        one = (sum(part[0] for part in each), sum(part[1] for part in each))
+        work.values["stated_usd_per_request"] = one
+        if bills and claim.requests_per_day is not None:
+            bill = (sum(part[0] for part in bills), sum(part[1] for part in bills))
+            work.say(f"{text(ends_of(claim.requests_per_day))} requests a day x {usd(one)} = {usd(bill)} a day")
+        elif any(key != "stated_usd_per_request" for key in claim.stated) or not claim.stated:
+            work.missing.append("requests_per_day")
     return bills
 
 
@@ -214,10 +311,10 @@ def _servers(work: Work, claim: CostClaim) -> list[Pair]:
         if claim.power_kw is None:
             work.missing.append("gpus" if claim.gpus is None else "usd_per_hour")
         return []
-    hours = ends_of(claim.hours_per_month) if claim.hours_per_month else (HOURS_PER_MONTH, HOURS_PER_MONTH)
+    hours = ends_of(claim.hours_per_month) if claim.hours_per_month else (work.calendar.hours_per_month,) * 2
     month = product(product(ends_of(claim.gpus), ends_of(claim.usd_per_hour)), hours)
     work.say(f"{text(ends_of(claim.gpus))} GPUs x {usd(ends_of(claim.usd_per_hour))} an hour x {text(hours)} hours = {usd(month)} a month")
-    return [scaled(month, 1.0 / DAYS_PER_MONTH)]
+    return [scaled(month, 1.0 / work.calendar.days_per_month)]
 
 
 def _power(work: Work, claim: CostClaim) -> list[Pair]:
@@ -226,14 +323,14 @@ def _power(work: Work, claim: CostClaim) -> list[Pair]:
     if claim.usd_per_kwh is None:
         work.missing.append("usd_per_kwh")
         return []
-    hours = ends_of(claim.hours_per_month) if claim.hours_per_month else (HOURS_PER_MONTH, HOURS_PER_MONTH)
+    hours = ends_of(claim.hours_per_month) if claim.hours_per_month else (work.calendar.hours_per_month,) * 2
     pue = ends_of(claim.pue) if claim.pue else (1.0, 1.0)
     month = product(product(product(ends_of(claim.power_kw), pue), hours), ends_of(claim.usd_per_kwh))
     work.say(
         f"{text(ends_of(claim.power_kw))} kW x PUE {text(pue)} x {text(hours)} hours x {usd(ends_of(claim.usd_per_kwh))} per kWh = "
         f"{usd(month)} a month of electricity"
     )
-    return [scaled(month, 1.0 / DAYS_PER_MONTH)]
+    return [scaled(month, 1.0 / work.calendar.days_per_month)]
 
 
 def _periods(work: Work, per_day: Pair) -> None:
@@ -241,8 +338,8 @@ def _periods(work: Work, per_day: Pair) -> None:
     for key, factor, words in (
         ("stated_usd_per_hour", 1.0 / HOURS_PER_DAY, "/ 24 = {} an hour"),
         ("stated_usd_per_day", 1.0, ""),
-        ("stated_usd_per_month", DAYS_PER_MONTH, "x 365/12 = {} a month"),
-        ("stated_usd_per_year", DAYS_PER_YEAR, "x 365 = {} a year"),
+        ("stated_usd_per_month", work.calendar.days_per_month, f"x {_days(work.calendar)} = {{}} a month"),
+        ("stated_usd_per_year", work.calendar.days_per_year, f"x {work.calendar.days_per_year:g} = {{}} a year"),
     ):
         work.values[key] = scaled(per_day, factor)
         wanted = key in work.claim.stated or (not work.claim.stated and key == "stated_usd_per_month")
@@ -250,9 +347,14 @@ def _periods(work: Work, per_day: Pair) -> None:
             work.say(words.format(usd(work.values[key])))
 
 
+def _days(calendar: Calendar) -> str:
+    return "365/12" if calendar is USUAL else f"{calendar.days_per_month:g}"
+
+
 def _saving(work: Work) -> None:
     claim = cast(SavingClaim, work.claim)
     daily = _saving_per_day(work, claim)
+    _saved_share(work, claim)
     if daily is not None:
         _periods(work, daily)
         if claim.requests_per_day is not None:
@@ -260,11 +362,9 @@ def _saving(work: Work) -> None:
             if "stated_usd_per_request" in claim.stated:
                 work.say(f"over {text(ends_of(claim.requests_per_day))} requests {usd(work.values['stated_usd_per_request'])} each")
         return
-    gap = _gap(claim)
-    if gap is not None and claim.tokens_per_request is not None:
-        each = product(scaled(ends_of(claim.tokens_per_request), 1.0 / TOKENS_PER_MTOK), gap)
+    each = _saving_per_request(work, claim)
+    if each is not None:
         work.values["stated_usd_per_request"] = each
-        work.say(f"{text(ends_of(claim.tokens_per_request))} tokens x {usd(gap)} per million = {usd(each)} a request")
     if all(key in work.values for key in claim.stated) and claim.stated:
         return
     work.missing.extend(_missing_saving(claim))
@@ -278,26 +378,64 @@ def _saving(work: Work) -> None:
 
 def _saving_per_day(work: Work, claim: SavingClaim | PaybackClaim) -> Pair | None:
     """Baseline less option, USD a day; negative where the option is dearer."""
-    if claim.saving_usd_per_request is not None and claim.requests_per_day is not None:
-        saved = product(ends_of(claim.requests_per_day), ends_of(claim.saving_usd_per_request))
-        work.say(
-            f"{text(ends_of(claim.requests_per_day))} requests a day x {usd(ends_of(claim.saving_usd_per_request))} = {usd(saved)} a day"
-        )
-        return saved
-    for period, days in (("month", DAYS_PER_MONTH), ("year", DAYS_PER_YEAR)):
+    found: list[tuple[str, Pair]] = []
+    month, year = work.calendar.days_per_month, work.calendar.days_per_year
+    for period, days in (("month", month), ("year", year)):
+        given = getattr(claim, f"saving_usd_per_{period}")
+        if given is not None:
+            work.say(f"{usd(ends_of(given))} saved a {period}")
+            found.append((f"saving_usd_per_{period}", scaled(ends_of(given), 1.0 / days)))
+    each = None if claim.requests_per_day is None else _saving_per_request(work, claim)
+    if each is not None and claim.requests_per_day is not None:
+        saved = product(ends_of(claim.requests_per_day), each)
+        work.say(f"{text(ends_of(claim.requests_per_day))} requests a day x {usd(each)} = {usd(saved)} a day")
+        found.append(("requests_per_day", saved))
+    for period, days in (("month", month), ("year", year)):
         bills = [getattr(claim, f"{side}_usd_per_{period}") for side in ("baseline", "option")]
         if None not in bills:
             saved = difference(ends_of(bills[0]), ends_of(bills[1]))
             work.say(f"{usd(ends_of(bills[0]))} - {usd(ends_of(bills[1]))} = {usd(saved)} a {period}")
-            return scaled(saved, 1.0 / days)
-    gap, tokens = _gap(claim), _tokens_per_day(work, claim)
-    if gap is None or tokens is None:
+            found.append((f"baseline_usd_per_{period}", scaled(saved, 1.0 / days)))
+    gap = _gap(claim)
+    tokens = None if each is not None or (found and gap is None) else _tokens_per_day(work, claim)
+    if gap is not None and tokens is not None:
+        ends = [count * price / TOKENS_PER_MTOK for count in tokens for price in gap]
+        saved = (min(ends), max(ends))
+        prices = f"({usd(ends_of(cast(Span, claim.baseline_usd_per_mtok)))} - {usd(ends_of(cast(Span, claim.option_usd_per_mtok)))})"
+        work.say(f"{text(tokens)} tokens a day x {prices} per million = {usd(saved)} a day")
+        found.append(("baseline_usd_per_mtok", saved))
+    return work.agreed(found)
+
+
+def _saving_per_request(work: Work, claim: SavingClaim | PaybackClaim) -> Pair | None:
+    """What one request saves: stated as a fact, the difference of two costs, or its tokens at two prices."""
+    if claim.saving_usd_per_request is not None:
+        return ends_of(claim.saving_usd_per_request)
+    if claim.baseline_usd_per_request is not None and claim.option_usd_per_request is not None:
+        each = difference(ends_of(claim.baseline_usd_per_request), ends_of(claim.option_usd_per_request))
+        bills = f"{usd(ends_of(claim.baseline_usd_per_request))} - {usd(ends_of(claim.option_usd_per_request))}"
+        work.say(f"{bills} = {usd(each)} a request")
+        return each
+    gap = _gap(claim)
+    if gap is None or claim.tokens_per_request is None:
         return None
-    ends = [count * price / TOKENS_PER_MTOK for count in tokens for price in gap]
-    saved = (min(ends), max(ends))
-    prices = f"({usd(ends_of(cast(Span, claim.baseline_usd_per_mtok)))} - {usd(ends_of(cast(Span, claim.option_usd_per_mtok)))})"
-    work.say(f"{text(tokens)} tokens a day x {prices} per million = {usd(saved)} a day")
-    return saved
+    ends = [count * price / TOKENS_PER_MTOK for count in ends_of(claim.tokens_per_request) for price in gap]
+    each = (min(ends), max(ends))
+    work.say(f"{text(ends_of(claim.tokens_per_request))} tokens x {usd(gap)} per million = {usd(each)} a request")
+    return each
+
+
+def _saved_share(work: Work, claim: SavingClaim) -> None:
+    """1 - option / baseline, of whichever pair the claim gives."""
+    if claim.stated_saving_share is None:
+        return
+    for unit in ("usd_per_month", "usd_per_year", "usd_per_mtok", "usd_per_request"):
+        one, other = getattr(claim, f"baseline_{unit}"), getattr(claim, f"option_{unit}")
+        if one is not None and other is not None:
+            left = quotient(ends_of(other), ends_of(one))
+            work.values["stated_saving_share"] = (1.0 - left[1], 1.0 - left[0])
+            work.say(f"1 - {usd(ends_of(other))} / {usd(ends_of(one))} = {text(work.values['stated_saving_share'])} of it saved")
+            return
 
 
 def _gap(claim: SavingClaim | PaybackClaim) -> Pair | None:
@@ -313,6 +451,9 @@ def _missing_saving(claim: SavingClaim | PaybackClaim) -> list[str]:
             return [f"{'option' if given[0] else 'baseline'}_usd_per_{period}"]
     if claim.saving_usd_per_request is not None:
         return ["requests_per_day"]
+    each = [getattr(claim, f"{side}_usd_per_request") is not None for side in ("baseline", "option")]
+    if any(each):
+        return [f"{'option' if each[0] else 'baseline'}_usd_per_request"] if not all(each) else ["requests_per_day"]
     prices = [f"{side}_usd_per_mtok" for side in ("baseline", "option") if getattr(claim, f"{side}_usd_per_mtok") is None]
     needs_volume = claim.tokens_per_day is None and claim.tokens_per_month is None
     return [*(_missing_tokens(claim) if needs_volume else []), *prices]
@@ -340,20 +481,22 @@ def _payback(work: Work) -> None:
 
 
 def _saving_per_month(work: Work, claim: PaybackClaim) -> Pair | None:
-    if claim.saving_usd_per_month is not None:
-        return ends_of(claim.saving_usd_per_month)
-    if claim.saving_usd_per_year is not None:
+    if claim.saving_usd_per_year is not None and claim.saving_usd_per_month is None:
         monthly = scaled(ends_of(claim.saving_usd_per_year), 1.0 / MONTHS_PER_YEAR)
         work.say(f"{usd(ends_of(claim.saving_usd_per_year))} a year / 12 = {usd(monthly)} a month")
         return monthly
     daily = _saving_per_day(work, claim)
-    return None if daily is None else scaled(daily, DAYS_PER_MONTH)
+    if daily is None:
+        return None
+    if claim.saving_usd_per_month is not None:
+        return ends_of(claim.saving_usd_per_month)
+    return scaled(daily, work.calendar.days_per_month)
 
 
 def _rent(work: Work) -> None:
     claim = cast(RentClaim, work.claim)
     gpus = ends_of(claim.gpus) if claim.gpus else (1.0, 1.0)
-    hours = ends_of(claim.hours_per_month) if claim.hours_per_month else (HOURS_PER_MONTH, HOURS_PER_MONTH)
+    hours = ends_of(claim.hours_per_month) if claim.hours_per_month else (work.calendar.hours_per_month,) * 2
     rate = _rate(work, claim, product(gpus, hours))
     if rate is None:
         work.missing.append(USUAL_STATED[claim.kind])
@@ -373,6 +516,20 @@ def _rent(work: Work) -> None:
     else:
         work.settled = True
         work.say(f"not below the cheapest {term.replace('_', '-')} {what} listed, {listed}")
+        _against_dearest(work, claim, rate, term)
+
+
+def _against_dearest(work: Work, claim: RentClaim, rate: Pair, term: str) -> None:
+    """A named GPU costs no multiple of its dearest offer: a year's rent said of a month."""
+    if claim.device is None or any(span.bound is not Bound.EXACT for span in claim.stated.values()):
+        return
+    device = device_named(claim.device, claim.id)
+    rents = [rent for rent in work.book.rentals(device.id) if rent.term == term and rent.gpus]
+    dearest = max(rents, key=lambda rent: rent.usd_per_gpu_hour)
+    if rate[1] > dearest.usd_per_gpu_hour * DEARER_THAN:
+        listed = f"{usd((dearest.usd_per_gpu_hour,) * 2)} at {dearest.provider}"
+        over = f"{number(rate[1] / dearest.usd_per_gpu_hour)} times the dearest {term.replace('_', '-')} {device.name} listed, {listed}"
+        work.fail(f"{usd(rate)} an hour is {over}")
 
 
 def _rate(work: Work, claim: RentClaim, gpu_hours: Pair) -> Pair | None:
@@ -382,11 +539,25 @@ def _rate(work: Work, claim: RentClaim, gpu_hours: Pair) -> Pair | None:
         work.say(f"{usd(ends_of(claim.usd_per_hour))} an hour x {text(gpu_hours)} GPU hours = {usd(month)} a month")
         work.values |= {"stated_usd_per_month": month, "stated_usd_per_year": scaled(month, MONTHS_PER_YEAR)}
         return ends_of(claim.usd_per_hour)
+    if claim.tokens_per_s is not None and claim.usd_per_mtok is not None:
+        hour = product(scaled(ends_of(claim.tokens_per_s), SECONDS_PER_HOUR / TOKENS_PER_MTOK), ends_of(claim.usd_per_mtok))
+        rate = quotient(hour, ends_of(claim.gpus) if claim.gpus else (1.0, 1.0))
+        sold = f"{text(ends_of(claim.tokens_per_s))} tokens a second x 3,600 x {usd(ends_of(claim.usd_per_mtok))} per million"
+        work.say(f"{sold} = {usd(hour)} an hour, {usd(rate)} for each GPU")
+        month = product(rate, gpu_hours)
+        work.values |= {
+            "stated_usd_per_hour": rate,
+            "stated_usd_per_month": month,
+            "stated_usd_per_year": scaled(month, MONTHS_PER_YEAR),
+        }
+        return rate
     tokens = _tokens_per_day(work, claim)
     month_given: Pair | None = None
     if tokens is not None and claim.usd_per_mtok is not None:
-        month_given = scaled(product(scaled(tokens, 1.0 / TOKENS_PER_MTOK), ends_of(claim.usd_per_mtok)), DAYS_PER_MONTH)
-        work.say(f"{text(tokens)} tokens a day x {usd(ends_of(claim.usd_per_mtok))} per million x 365/12 = {usd(month_given)} a month")
+        bill = product(scaled(tokens, 1.0 / TOKENS_PER_MTOK), ends_of(claim.usd_per_mtok))
+        month_given = scaled(bill, work.calendar.days_per_month)
+        at = f"{usd(ends_of(claim.usd_per_mtok))} per million x {_days(work.calendar)}"
+        work.say(f"{text(tokens)} tokens a day x {at} = {usd(month_given)} a month")
         work.values |= {"stated_usd_per_month": month_given, "stated_usd_per_year": scaled(month_given, MONTHS_PER_YEAR)}
     for span, months in (
         (claim.usd_per_month, 1.0),
@@ -432,9 +603,17 @@ def _demanded_speed(work: Work, claim: SpeedClaim, gpus: Pair) -> Pair | None:
     known = claim.tokens_per_s or claim.stated_tokens_per_s
     if known is not None and claim.usd_per_hour is not None:
         price = scaled(quotient(product(gpus, ends_of(claim.usd_per_hour)), ends_of(known)), TOKENS_PER_MTOK / SECONDS_PER_HOUR)
-        work.values["stated_usd_per_mtok"] = price
+        work.values |= {"stated_usd_per_mtok": price, "stated_usd_per_hour": ends_of(claim.usd_per_hour)}
         rent = f"{text(gpus)} GPU x {usd(ends_of(claim.usd_per_hour))} an hour"
         work.say(f"{rent} / ({text(ends_of(known))} tokens a second x 3,600) = {usd(price)} per million tokens")
+    sold = claim.usd_per_mtok or claim.stated_usd_per_mtok
+    if known is not None and sold is not None and claim.usd_per_hour is None:
+        hour = quotient(product(scaled(ends_of(known), SECONDS_PER_HOUR / TOKENS_PER_MTOK), ends_of(sold)), gpus)
+        work.values["stated_usd_per_hour"] = hour
+        if "stated_usd_per_hour" in claim.stated:
+            work.say(
+                f"{text(ends_of(known))} tokens a second x 3,600 x {usd(ends_of(sold))} per million = {usd(hour)} an hour for each GPU"
+            )
     if claim.tokens_per_s is not None:
         work.values["stated_tokens_per_day"] = scaled(ends_of(claim.tokens_per_s), SECONDS_PER_DAY)
         return ends_of(claim.tokens_per_s)
@@ -510,9 +689,34 @@ def _memory(work: Work) -> None:
     need = weights if kv is None else (weights[0] + kv[0], weights[1] + kv[1])
     if kv is not None:
         work.say(f"with {text(kv)} GB of cache {text(need)} GB")
+    if claim.overhead_share is not None:
+        need = product(need, (1.0 + claim.overhead_share.low, 1.0 + claim.overhead_share.high))
+        work.say(f"with {text(ends_of(claim.overhead_share))} of it on top {text(need)} GB")
+    _in_device(work, claim, need)
     work.values["stated_gb"] = need
     work.values["stated_gib"] = scaled(need, BYTES_PER_GB / BYTES_PER_GIB)
     work.compare = lambda key, stated, value: _holds(work, key, stated, value)
+
+
+def _in_device(work: Work, claim: MemoryClaim, need: Pair) -> None:
+    """Whether it fits where it is said to: weights, cache and what driver and runtime take on each GPU."""
+    gpus = ends_of(claim.gpus) if claim.gpus else (1.0, 1.0)
+    if claim.device is not None:
+        device = device_named(claim.device, claim.id)
+        if not device.memory_gb:
+            return
+        room, where = device.memory_gb * BYTES_PER_GIB / BYTES_PER_GB * gpus[0], f"{number(gpus[0])} x {device.name}"
+    elif claim.available_gb is not None:
+        room, where = claim.available_gb.high * gpus[0], f"{number(claim.available_gb.high * gpus[0])} GB"
+    else:
+        return
+    taken = need[1] + RUNTIME_GB * gpus[0]
+    words = f"with the {number(RUNTIME_GB * gpus[0])} GB that driver and runtime take {number(taken)} GB, and {where} has {number(room)} GB"
+    if taken <= room * (1.0 + 1e-9):
+        work.settled = True
+        work.say(f"{words}: it fits")
+    else:
+        work.fail(f"{words}: it does not fit")
 
 
 def _weights(work: Work, claim: MemoryClaim, spec: ModelSpec | None) -> Pair | None:
@@ -598,18 +802,29 @@ def _latency(work: Work) -> None:
         work.missing.append("tokens_per_s")
         return
     generating = scaled(quotient(outputs, ends_of(claim.tokens_per_s)), MS_PER_S)
-    first = ends_of(claim.ttft_ms) if claim.ttft_ms else (0.0, 0.0)
+    first = _first_ms(work, claim) or (0.0, 0.0)
     total = (generating[0] + first[0], generating[1] + first[1])
-    beside = f" + {text(first)} ms to the first" if claim.ttft_ms else ""
+    beside = f" + {text(first)} ms to the first" if first[1] else ""
     work.say(f"{text(outputs)} tokens / {text(ends_of(claim.tokens_per_s))} a second{beside} = {text(total)} ms")
     work.values["stated_latency_ms"] = total
     work.values["stated_latency_s"] = scaled(total, 1.0 / MS_PER_S)
     work.compare = lambda key, span, value: _lasts(work, claim, span, value)
 
 
+def _first_ms(work: Work, claim: LatencyClaim) -> Pair | None:
+    """Time to the first token: stated, or the prompt over the speed at which it is read."""
+    if claim.ttft_ms is not None:
+        return ends_of(claim.ttft_ms)
+    if claim.input_tokens is None or claim.input_tokens_per_s is None:
+        return None
+    first = scaled(quotient(ends_of(claim.input_tokens), ends_of(claim.input_tokens_per_s)), MS_PER_S)
+    work.say(f"{text(ends_of(claim.input_tokens))} tokens read at {text(ends_of(claim.input_tokens_per_s))} a second are {text(first)} ms")
+    return first
+
+
 def _against_one_stream(work: Work, claim: LatencyClaim, needed: Pair) -> None:
     """Nothing is faster than the weights over the bandwidth, once per token."""
-    params = claim.params_b.low if claim.params_b else None
+    params = claim.params_b.low if claim.params_b else _active_params_b(claim.model, claim.id)
     if params is None:
         if claim.device is not None:
             work.missing.append("params_b")
@@ -632,7 +847,7 @@ def _against_one_stream(work: Work, claim: LatencyClaim, needed: Pair) -> None:
 def _lasts(work: Work, claim: LatencyClaim, stated: Span, value: Pair) -> bool:
     if agrees(stated, value[0], value[1], rough=claim.rough):
         return True
-    if claim.ttft_ms is not None or stated.bound is not Bound.EXACT or stated.low < value[1]:
+    if claim.ttft_ms is not None or claim.input_tokens_per_s is not None or stated.bound is not Bound.EXACT or stated.low < value[1]:
         return False
     if stated.high <= 2.0 * value[1]:
         work.say("the rest can be the time to the first token")
@@ -718,19 +933,22 @@ RECOMPUTE: Final[Mapping[ClaimKind, Callable[[Work], None]]] = {
 
 
 def _tokens_per_day(work: Work, claim: Any) -> Pair | None:
+    found: list[tuple[str, Pair]] = []
     if claim.tokens_per_day is not None:
-        return ends_of(claim.tokens_per_day)
+        found.append(("tokens_per_day", ends_of(claim.tokens_per_day)))
     if claim.tokens_per_month is not None:
-        daily = scaled(ends_of(claim.tokens_per_month), 1.0 / DAYS_PER_MONTH)
-        work.say(f"{text(ends_of(claim.tokens_per_month))} tokens a month x 12/365 = {text(daily)} a day")
-        return daily
+        daily = scaled(ends_of(claim.tokens_per_month), 1.0 / work.calendar.days_per_month)
+        found.append(("tokens_per_month", daily))
+        if len(found) == 1:
+            turned = "x 12/365" if work.calendar is USUAL else f"/ {work.calendar.days_per_month:g}"
+            work.say(f"{text(ends_of(claim.tokens_per_month))} tokens a month {turned} = {text(daily)} a day")
     if claim.requests_per_day is not None and claim.tokens_per_request is not None:
         daily = product(ends_of(claim.requests_per_day), ends_of(claim.tokens_per_request))
-        work.say(
-            f"{text(ends_of(claim.requests_per_day))} requests x {text(ends_of(claim.tokens_per_request))} tokens = {text(daily)} a day"
-        )
-        return daily
-    return None
+        found.append(("requests_per_day", daily))
+        if len(found) == 1:
+            each = text(ends_of(claim.tokens_per_request))
+            work.say(f"{text(ends_of(claim.requests_per_day))} requests x {each} tokens = {text(daily)} a day")
+    return work.agreed(found)
 
 
 def _missing_tokens(claim: Any) -> list[str]:
