@@ -170,14 +170,17 @@ def _decided(
 ) -> tuple[Recommendation, str]:
     """Keyed by its inputs: a rerun that changes none of them costs nothing. The scenario is kept before it is computed."""
     from selector.recommendation import recommend
+    from selector.replay import kept_inputs, recording
     from selector.store import save_decision, save_scenario
 
     now, environment = datetime.now(UTC), settings()
     prices = _scenario.prices.model_dump_json()
     catalog = _catalog(as_of, prices, measurement_ids, accept_doubtful, stored, _scenario=_scenario, _measurements=_measurements)
     not_kept = _kept(lambda: save_scenario(environment, _scenario, created=now, catalog=catalog))
-    recommendation = recommend(_scenario, catalog)
-    return recommendation, not_kept or _kept(lambda: save_decision(environment, recommendation, created=now))
+    noted = recording(catalog)
+    recommendation = recommend(_scenario, noted)
+    inputs = kept_inputs(_scenario, noted)
+    return recommendation, not_kept or _kept(lambda: save_decision(environment, recommendation, created=now, inputs=inputs))
 
 
 @st.cache_resource(max_entries=8, ttl=timedelta(days=1), show_spinner=False)

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from json import dumps as json_dumps
+from json import loads as json_loads
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -20,6 +21,7 @@ from facts.errors import InputError
 from facts.settings import settings
 from pricing.own_files import read_rents, read_servers
 from pricing.prices import PriceOverrides
+from probes.store import get_measurement
 from selector.audit import AuditResult, AuditVerdict, audit_each, audit_json
 from selector.case_scores import CaseScores, read_scores
 from selector.catalog import Catalog, load_catalog
@@ -49,6 +51,7 @@ from selector.portfolio import decide_all, read_portfolio
 from selector.public import dumps, result_json, to_json
 from selector.recommendation import conclude, consider, recommend
 from selector.reconcile import read_actuals, read_decision, reconcile
+from selector.replay import Replay, kept_inputs, recording, replayed
 from selector.results import Recommendation
 from selector.scenarios import Scenario, read_scenario, scenario_to_toml
 from selector.sensitivity import DRAWS, SEED, doubt
@@ -56,6 +59,7 @@ from selector.sensitivity import to_json as doubt_json
 from selector.sentences import months, percent, usd
 from selector.store import (
     get_decision,
+    get_inputs,
     list_entries,
     list_gates,
     list_scenarios,
@@ -89,6 +93,9 @@ def decide(
     rents: Annotated[Path | None, typer.Option(help="CSV of your own GPU rents, over the bundled ones")] = None,
     servers: Annotated[Path | None, typer.Option(help="CSV of your own server prices, over the bundled ones")] = None,
     save: Annotated[bool, typer.Option("--save/--no-save", help="keep the scenario and the decision in the database")] = True,
+    with_inputs: Annotated[
+        bool, typer.Option(help="with --json: add the prices it was made with, so that the file can be replayed")
+    ] = False,
 ) -> None:
     """Decide for one workload: the sentence, the path through the tree, and every option with its bill."""
     now = datetime.now(tz=UTC)
@@ -108,13 +115,68 @@ def decide(
         save_scenario(settings(), scenario, created=now, catalog=catalog)
     else:
         catalog = load_catalog(day, scenario.prices, own_rents=own_rents, own_servers=own_servers)
-    recommendation = recommend(scenario, catalog, _tree(tree))
+    noted, walked = recording(catalog), _tree(tree)
+    recommendation = recommend(scenario, noted, walked)
+    inputs = kept_inputs(scenario, noted, walked)
     if save:
-        save_decision(settings(), recommendation, created=now)
+        save_decision(settings(), recommendation, created=now, inputs=inputs)
     if json:
-        print(dumps(to_json(recommendation)))
+        document = to_json(recommendation)
+        print(dumps(document | {"inputs": json_loads(inputs)} if with_inputs else document))
     else:
         _show(recommendation)
+
+
+@app.command("replay")
+def replay_decision(
+    decision: Annotated[str, typer.Argument(help="id of a kept decision, its beginning, or a file that decide --json wrote")],
+    json: Annotated[bool, typer.Option("--json", help="print the decision as it comes out now, as JSON")] = False,
+) -> None:
+    """Make a kept decision again with the prices, tests and probes it was made with, and say whether it is the same."""
+    document, inputs = _kept_decision(decision)
+    found = replayed(inputs, document, lambda measurement_id: get_measurement(settings(), measurement_id))
+    if json:
+        print(dumps(to_json(found.recommendation)))
+    else:
+        print(f"{document['workload']['name']}, decided with the prices of {document['as_of']}: {_replay_words(found)}")
+        for line in found.differences:
+            print(f"    {line}")
+        if found.total_differences > len(found.differences):
+            print(f"    and {found.total_differences - len(found.differences)} more")
+    if not found.same:
+        raise typer.Exit(1)
+
+
+def _replay_words(found: Replay) -> str:
+    if found.same:
+        return "the same in every number and word"
+    because = f"; {found.because}" if found.because else ""
+    return f"{found.total_differences} {'entry differs' if found.total_differences == 1 else 'entries differ'}{because}"
+
+
+def _kept_decision(decision: str) -> tuple[dict[str, Any], str]:
+    """The JSON of a kept decision and what it was made from, by id or from a file."""
+    path = Path(decision)
+    if not path.suffix and not path.exists():
+        kept = get_decision(settings(), decision)
+        return kept.document, get_inputs(settings(), kept.id)
+    try:
+        document = json_loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); give a kept decision's id or a file of decide --json") from None
+    except ValueError as error:
+        raise InputError(f"{path} is not JSON: {error}") from None
+    if not isinstance(document, dict) or not isinstance(document.get("inputs_sha256"), str) or "workload" not in document:
+        raise InputError(f"{path} is no decision: decide WORKLOAD.toml --json writes one")
+    inputs = document.pop("inputs", None)
+    if inputs is not None:
+        return document, json_dumps(inputs)
+    try:
+        return document, get_inputs(settings(), document["inputs_sha256"][:32])
+    except InputError:
+        sha = document["inputs_sha256"][:12]
+        way_out = "decide with --with-inputs, or import the store it was kept in"
+        raise InputError(f"{path}: the prices of decision {sha} are not in it and not kept here: {way_out}") from None
 
 
 @app.command("doubt")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -75,6 +77,15 @@ class DecisionRow(SQLModel, table=True):
     inputs_sha256: str
     action: str
     recommended_option_id: str | None = None
+    document: str
+
+
+class DecisionInputsRow(SQLModel, table=True):
+    """What a decision was made from: its scenario, tree, tests and every price it was given, packed; see `replay`."""
+
+    __tablename__ = "decision_inputs"
+
+    id: str = Field(primary_key=True)
     document: str
 
 
@@ -262,8 +273,11 @@ def stored_catalog(
     )
 
 
-def save_decision(settings: Settings, recommendation: Recommendation, *, created: datetime) -> str:
-    """Keep a decision and return its id; the same inputs decided again keep the first row."""
+def save_decision(settings: Settings, recommendation: Recommendation, *, created: datetime, inputs: str = "") -> str:
+    """Keep a decision and return its id; the same inputs decided again keep the first row.
+
+    inputs: what it was made from, as `replay.kept_inputs` gives it, so that it can be made again with the same prices
+    """
     document = to_json(recommendation)
     decision_id = recommendation.inputs_sha256[:32]
     with session(settings) as opened:
@@ -281,7 +295,19 @@ def save_decision(settings: Settings, recommendation: Recommendation, *, created
                     document=json.dumps(document, sort_keys=True),
                 )
             )
+        if inputs and opened.get(DecisionInputsRow, decision_id) is None:
+            packed = base64.b64encode(zlib.compress(inputs.encode(), 9)).decode()
+            opened.add(DecisionInputsRow(id=decision_id, document=packed))
     return decision_id
+
+
+def get_inputs(settings: Settings, decision_id: str) -> str:
+    """What a kept decision was made from, as JSON text; `decision_id` is whole."""
+    with session(settings, read_only=True) as opened:
+        row = opened.get(DecisionInputsRow, decision_id)
+        if row is None:
+            raise InputError(f"decision {decision_id[:12]} was kept without its prices: it can be decided again, but not replayed")
+        return zlib.decompress(base64.b64decode(row.document)).decode()
 
 
 def list_decisions(settings: Settings, limit: int = 100) -> tuple[SavedDecision, ...]:

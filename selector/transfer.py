@@ -18,7 +18,7 @@ from facts.settings import Settings
 from pricing.store import PriceSnapshotRow
 from probes.store import AppliedRow, MeasurementRow
 from selector.history import ApprovalRow, ShareLinkRow
-from selector.store import ActualRow, DecisionRow, GateResultRow, ProjectRow, ScenarioEventRow, ScenarioRow
+from selector.store import ActualRow, DecisionInputsRow, DecisionRow, GateResultRow, ProjectRow, ScenarioEventRow, ScenarioRow
 from workloads.store import WorkloadRow, session, utc_text
 
 FORMAT = "rightsize export"
@@ -33,6 +33,7 @@ ROWS: tuple[type[SQLModel], ...] = (
     ApprovalRow,
     ShareLinkRow,
     DecisionRow,
+    DecisionInputsRow,
     GateResultRow,
     ProjectRow,
     ActualRow,
