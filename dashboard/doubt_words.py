@@ -70,6 +70,22 @@ def sure_sentence(doubt: Doubt, recommendation: Recommendation) -> str:
     )
 
 
+def matters_most_sentence(doubt: Doubt, recommendation: Recommendation) -> str:
+    """The one assumption that matters most: the nearest number that changes the advice, else the one that moves the saving most."""
+    flips = flip_sentences(doubt, recommendation, shown=1)
+    if flips:
+        return f"The one assumption that matters most: {flips[0]}"
+    bars = [bar for bar in doubt.tornado.bars if bar.swing_usd > 0.5]
+    if not bars:
+        return "No single assumption, moved alone within its range, changes the advice or the saving."
+    bar = bars[0]
+    return (
+        f"The one assumption that matters most: {label(bar)}, {value(bar.base, bar.unit)} now. It does not change the advice, but moves "
+        f"the saving of {doubt.tornado.title} from {fmt.usd(bar.saving_low_usd)} at {value(bar.low, bar.unit)} to "
+        f"{fmt.usd(bar.saving_high_usd)} at {value(bar.high, bar.unit)}."
+    )
+
+
 def break_even(found: BreakEven, title: str, against: str) -> str:
     """From which volume on an option costs no more than another, without a full stop."""
     if found.status is Reached.NOT_COMPUTED:
@@ -83,9 +99,12 @@ def break_even(found: BreakEven, title: str, against: str) -> str:
     return f"{title} costs no more than {against} from {volume(found.tokens_per_day)} on"
 
 
-def bands_table(doubt: Doubt) -> pd.DataFrame:
-    """Each option over all draws: what is decided, 10 %, 50 % and 90 % points, and how often it is cheapest and pays back."""
-    return pd.DataFrame([_band(option) for option in doubt.simulation.options])
+def bands_table(doubt: Doubt, only: frozenset[str] | None = None) -> pd.DataFrame:
+    """Each option over all draws: what is decided, 10 %, 50 % and 90 % points, and how often it is cheapest and pays back.
+
+    `only` keeps the options with these ids.
+    """
+    return pd.DataFrame([_band(option) for option in doubt.simulation.options if only is None or option.option_id in only])
 
 
 def paths_table(paths: tuple[PricePath, ...], recommendation: Recommendation) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from dashboard import format as fmt
+from dashboard.numerals import STYLES
 from selector.results import Line, Month, OptionResult, Recommendation
 
 
@@ -83,24 +84,46 @@ def refused_table(recommendation: Recommendation) -> pd.DataFrame:
     )
 
 
-def months_table(option: OptionResult, *, fold: bool = False) -> pd.DataFrame:
+def refused_by_reason(recommendation: Recommendation) -> pd.DataFrame:
+    """The same in fewer lines, for paper: a row per reason, with every option it refused and what that would cost."""
+    reasons: dict[str, list[str]] = {}
+    for option in recommendation.options:
+        if not option.feasible:
+            cost = "" if option.total_usd is None else f" {fmt.usd(option.total_usd)}"
+            reasons.setdefault(option.refused_because or "no reason was given", []).append(f"{option.title}{cost}")
+    return pd.DataFrame([{"Options": "; ".join(found), "Refused because": reason} for reason, found in reasons.items()])
+
+
+def shown_ids(recommendation: Recommendation) -> frozenset[str]:
+    """The options that paper compares: those that may be chosen, the three arms, today's model and the fallback."""
+    choice = recommendation.choice
+    named = {choice.option_id, choice.baseline_option_id, choice.fallback_option_id, *(row.option_id for row in recommendation.table)}
+    return frozenset(option.id for option in recommendation.options if option.feasible or option.id in named)
+
+
+def months_table(option: OptionResult, *, fold: bool = False, rows: int | None = None) -> pd.DataFrame:
     """The bill of one option: a row per month, a column per cost line, the upfront first, the totals last.
 
-    `fold` puts equal months that follow one another into one row: '4 to 12, each'.
+    `fold` puts equal months that follow one another into one row: '4 to 12, each'. Where that leaves more than `rows` of them, the
+    months are added up by quarter, half year or year: '1 to 3, together'.
     """
     names = line_names(option)
-    rows = []
+    found = []
     if option.upfront_usd:
-        rows.append(
+        found.append(
             {"Month": "upfront", **{fmt.line_name(name): fmt.NOTHING for name in names}, "Total": fmt.usd(option.upfront_usd, cents=True)}
         )
-    for first, last, month in _runs(option) if fold else [(month.month, month.month, month) for month in option.months]:
-        label = str(first) if first == last else f"{first} to {last}, each"
+    runs = _runs(option) if fold else [(month.month, month.month, month) for month in option.months]
+    word = "each"
+    if rows is not None and len(runs) > rows:
+        runs, word = _together(option, rows), "together"
+    for first, last, month in runs:
+        label = str(first) if first == last else f"{first} to {last}, {word}"
         amounts = {fmt.line_name(name): fmt.usd(_of(month.lines, name), cents=True) for name in names}
-        rows.append({"Month": label, **amounts, "Total": fmt.usd(month.total_usd, cents=True)})
+        found.append({"Month": label, **amounts, "Total": fmt.usd(month.total_usd, cents=True)})
     sums = {fmt.line_name(name): fmt.usd(sum(_of(month.lines, name) for month in option.months), cents=True) for name in names}
-    rows.append({"Month": "all", **sums, "Total": fmt.usd(option.total_usd, cents=True)})
-    return pd.DataFrame(rows)
+    found.append({"Month": "all", **sums, "Total": fmt.usd(option.total_usd, cents=True)})
+    return pd.DataFrame(found)
 
 
 def upfront_table(option: OptionResult) -> pd.DataFrame:
@@ -217,10 +240,14 @@ def line_names(option: OptionResult) -> list[str]:
     return [name for name in names if any(_of(month.lines, name) for month in option.months)]
 
 
-def months_csv(recommendation: Recommendation) -> str:
-    """Every option's bill as CSV: one row per option, month and line, unrounded USD; month 0 is the upfront."""
+def months_csv(recommendation: Recommendation, style: str = "en") -> str:
+    """Every option's bill as CSV: one row per option, month and line, unrounded USD; month 0 is the upfront.
+
+    `style` names the numerals: where the decimal point is a comma, fields are parted by semicolons, as spreadsheets there expect.
+    """
+    numerals = STYLES[style]
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\r\n")
+    writer = csv.writer(out, lineterminator="\r\n", delimiter=numerals.field)
     writer.writerow(["option_id", "option", "arm", "placement", "feasible", "month", "line", "usd"])
     for option in recommendation.options:
         head = [
@@ -231,10 +258,10 @@ def months_csv(recommendation: Recommendation) -> str:
             "yes" if option.feasible else "no",
         ]
         for line in option.upfront_lines:
-            writer.writerow([*head, 0, fmt.csv_literal(line.name), repr(float(line.usd))])
+            writer.writerow([*head, 0, fmt.csv_literal(line.name), repr(float(line.usd)).replace(".", numerals.point)])
         for month in option.months:
             for line in month.lines:
-                writer.writerow([*head, month.month, fmt.csv_literal(line.name), repr(float(line.usd))])
+                writer.writerow([*head, month.month, fmt.csv_literal(line.name), repr(float(line.usd)).replace(".", numerals.point)])
     return out.getvalue()
 
 
@@ -277,6 +304,20 @@ def _runs(option: OptionResult) -> list[tuple[int, int, Month]]:
         else:
             runs.append((month.month, month.month, month))
     return runs
+
+
+def _together(option: OptionResult, rows: int) -> list[tuple[int, int, Month]]:
+    """(first, last, sum) of stretches of 3, 6 or 12 months, as short as `rows` of them allow."""
+    months = option.months
+    size = next((size for size in (3, 6) if len(months) <= size * rows), 12)
+    found = []
+    for start in range(0, len(months), size):
+        part = months[start : start + size]
+        names = dict.fromkeys(line.name for month in part for line in month.lines)
+        lines = tuple(Line(name=name, usd=sum(_of(month.lines, name) for month in part)) for name in names)
+        total = sum(month.total_usd for month in part)
+        found.append((part[0].month, part[-1].month, Month(month=part[0].month, lines=lines, total_usd=total)))
+    return found
 
 
 def _of(lines: Sequence[Line], name: str) -> float:

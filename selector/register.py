@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from typing import Final
 
@@ -33,7 +34,7 @@ def sources_of(evaluations: tuple[Evaluation, ...], asked: Asked, chosen_id: str
     lines: dict[str, SourceLine] = {}
     for evaluation in ordered:
         for line in _of_option(evaluation, asked):
-            lines.setdefault(line.key, line)
+            _note(lines, line, evaluation.option.id)
     for evaluation in ordered:
         quality = evaluation.quality
         key = f"chance.{evaluation.option.kind}"
@@ -41,7 +42,7 @@ def sources_of(evaluations: tuple[Evaluation, ...], asked: Asked, chosen_id: str
         line = _line(
             key, f"Chance of being good enough: {evaluation.option.title}", value, None, quality.basis, asked, note=quality.because
         )
-        lines.setdefault(key, line if not quality.source else _with_url(line, quality.source))
+        _note(lines, line if not quality.source else replace(line, url=quality.source), evaluation.option.id)
     for note in register(asked.scenario.assumptions):
         value = f"{note.value} {note.unit}".strip()
         lines[f"assumption.{note.key}"] = _line(f"assumption.{note.key}", note.label, value, note.source, note.basis, asked, note=note.help)
@@ -139,14 +140,7 @@ def _line(key: str, label: str, value: str, source: Source | None, basis: Basis,
     )
 
 
-def _with_url(line: SourceLine, url: str) -> SourceLine:
-    return SourceLine(
-        key=line.key,
-        label=line.label,
-        value=line.value,
-        url=url,
-        checked=line.checked,
-        basis=line.basis,
-        note=line.note,
-        age_days=line.age_days,
-    )
+def _note(lines: dict[str, SourceLine], line: SourceLine, option_id: str) -> None:
+    """Keep a line under its key, and that the option uses it."""
+    known = lines.get(line.key, line)
+    lines[line.key] = replace(known, option_ids=(*known.option_ids, option_id))

@@ -342,6 +342,7 @@ class SourceLine:
     basis: measured, calibrated, published, estimated or assumed
     note: what a reader should know
     age_days: from checked to the decision's date
+    option_ids: the options whose bill or chance uses it; none named: all of them
     """
 
     key: str
@@ -352,6 +353,7 @@ class SourceLine:
     basis: Basis
     note: str = ""
     age_days: int | None = None
+    option_ids: tuple[str, ...] = field(default=(), repr=False)  # what uses a number is not what it is: not in the digest
 
 
 @dataclass(frozen=True, kw_only=True)

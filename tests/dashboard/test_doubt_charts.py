@@ -13,14 +13,14 @@ import pytest
 from pypdf import PdfReader
 from streamlit.testing.v1 import AppTest
 
-from dashboard import charts, doubt_charts, doubt_words
+from dashboard import charts, doubt_charts, doubt_words, tables
 from dashboard import format as fmt
 from dashboard.chart_svg import chart_svg
 from dashboard.charts import Chart
 from dashboard.doubt_desk import DoubtDesk, Doubted, doubted
 from dashboard.forms import example_workloads
 from dashboard.pdf import render_pdf
-from dashboard.report import report_of
+from dashboard.report import FLIPS_SHOWN, report_of
 from selector.catalog import load_catalog
 from selector.recommendation import recommend
 from selector.results import Recommendation
@@ -267,12 +267,16 @@ def test_the_report_says_how_sure_it_is_the_same_twice(either: Doubtful) -> None
     assert pdf == render_pdf(report_of(either.recommendation, load_tree(), (), either.doubt))
     text = words_of(pdf)
     assert doubt_words.sure_sentence(either.doubt, either.recommendation) in text
+    shown = tables.shown_ids(either.recommendation)
+    assert {row.option_id for row in either.recommendation.table} <= shown
     for option in either.doubt.simulation.options:
-        assert fmt.usd(option.p10_usd) in text
-        assert fmt.usd(option.p90_usd) in text
-    for sentence in doubt_words.flip_sentences(either.doubt, either.recommendation):
+        if option.option_id in shown:
+            assert fmt.usd(option.p10_usd) in text
+            assert fmt.usd(option.p90_usd) in text
+    for sentence in doubt_words.flip_sentences(either.doubt, either.recommendation, shown=FLIPS_SHOWN):
         assert sentence in text
-    assert len(PdfReader(io.BytesIO(pdf)).pages) <= 8
+    assert doubt_words.matters_most_sentence(either.doubt, either.recommendation) in text
+    assert 4 <= len(PdfReader(io.BytesIO(pdf)).pages) <= 6
 
 
 # ---- the pages ----

@@ -298,12 +298,13 @@ def test_costs_shows_the_chosen_option_to_the_cent(decide: AppTest) -> None:
     assert all(reason in said(app) for reason in map(plain, map(fmt.markdown_literal, recommendation.not_counted)))
 
 
-def test_report_offers_the_five_files(decide: AppTest) -> None:
+def test_report_offers_the_six_files(decide: AppTest) -> None:
     app = on("report", decide)
     assert [button.proto.label for button in app.get("download_button")] == [
         "PDF for signing off",
-        "Decision as JSON",
+        "Workbook (XLSX)",
         "Months as CSV",
+        "Decision as JSON",
         "Inputs as TOML",
         "Doubt as JSON",
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from dataclasses import replace
+from datetime import date
 
 import pytest
 from pypdf import PdfReader
@@ -12,10 +13,15 @@ from pypdf import PdfReader
 from dashboard import format as fmt
 from dashboard import tables
 from dashboard.pdf import render_pdf
-from dashboard.report import Report, cards, report_of
+from dashboard.report import QR_BYTES, Owners, Report, Signature, cards, qr_svg, report_of
+from selector.catalog import load_catalog
+from selector.public import to_json
+from selector.recommendation import recommend
 from selector.results import Recommendation
+from selector.scenarios import Scenario
 from selector.tree import load_tree
 from tests.dashboard import sample
+from workloads.requirements import presets
 
 HOSTILE = 'Tokens #panic() *b* $x$ @ref <b>&amp;</b> _u_ [l](http://x) \\ "q"'
 
@@ -152,9 +158,128 @@ def test_markup_in_a_name_is_printed_as_it_stands() -> None:
 
 
 def test_the_pdf_is_as_short_as_a_reader_will_bear() -> None:
-    assert 4 <= len(PdfReader(io.BytesIO(render_pdf(report()))).pages) <= 8
+    assert 4 <= len(PdfReader(io.BytesIO(render_pdf(report()))).pages) <= 6
 
 
 def test_an_unknown_paper_is_an_error() -> None:
     with pytest.raises(ValueError, match="a4 or us-letter"):
         render_pdf(report(), paper="a5")
+
+
+# ---- a real decision: the paper against the JSON ----
+
+
+@pytest.fixture(scope="module")
+def real() -> Recommendation:
+    workload = presets()[2].model_copy(update={"tokens_per_day": 400e6, "horizon_months": 36, "growth_per_month_share": 0.03})
+    scenario = Scenario(workload=workload)
+    return recommend(scenario, load_catalog(date(2026, 11, 22), scenario.prices))
+
+
+def test_every_amount_on_page_one_is_a_number_of_the_json(real: Recommendation) -> None:
+    """Each dollar amount in the text of page 1 is one of the JSON's numbers, rounded; the axes of the chart apart."""
+    document = to_json(real)
+    page = words_of_page(render_pdf(report(real)), 0)
+    known = {fmt.usd(number) for number in numbers_of(document)} | {f"${number:,.0f}" for number in numbers_of(document) if number >= 0}
+    amounts = {found.rstrip(",") for found in re.findall(r"-?\$[\d,]+(?:\.\d\d)?(?![\d.]*[kMB])", page)}
+    assert len(amounts) >= 6
+    assert amounts <= known, amounts - known
+
+
+def test_the_headline_of_the_paper_is_the_headline_of_the_json(real: Recommendation) -> None:
+    document = to_json(real)["recommendation"]
+    page = words_of_page(render_pdf(report(real), paper="us-letter"), 0)
+    assert document["sentence"] in page
+    assert fmt.usd(document["saving_usd"]) in page
+    assert fmt.months(document["payback_months"]) in page
+    assert fmt.share(document["probability"]) in page
+    for row in to_json(real)["table"]:
+        assert fmt.usd(row["total_usd"]) in page
+        assert fmt.usd(row["upfront_usd"]) in page
+
+
+@pytest.mark.parametrize("paper", ["a4", "us-letter"])
+def test_a_long_horizon_fits_on_six_pages_too(real: Recommendation, paper: str) -> None:
+    link = "http://127.0.0.1:8501/?mtok_per_day=400&horizon_months=36"
+    assert 4 <= len(PdfReader(io.BytesIO(render_pdf(report_of(real, load_tree(), link=link), paper=paper))).pages) <= 6
+
+
+def test_a_long_bill_is_added_up_by_quarter_and_loses_nothing(real: Recommendation) -> None:
+    option = real.option(real.choice.option_id)
+    assert option is not None
+    short = tables.months_table(option, fold=True, rows=14)
+    assert "together" in " ".join(short["Month"])
+    assert len(short) <= 14 + 2
+    amounts = [float(text.replace("$", "").replace(",", "")) for text in short["Total"]]
+    assert sum(amounts[:-1]) == pytest.approx(amounts[-1], abs=0.02 * len(amounts))
+    assert short["Total"].iloc[-1] == fmt.usd(option.total_usd, cents=True)
+
+
+def test_the_register_names_owner_source_and_date_of_what_the_decision_rests_on(real: Recommendation) -> None:
+    made = report_of(real, load_tree(), owners=Owners(prices="Ada Ng, procurement"))
+    register = next(section for section in made.sections if section.heading == "Assumptions register")
+    table = register.tables[0]
+    assert table.columns == ("What", "Value", "Source", "Read on", "Basis", "Owner")
+    by_label = {row[0]: row for row in table.rows}
+    assert by_label["Price of openai:gpt-4o"][3:] == ("2026-11-04", "published", "Ada Ng, procurement")
+    assert by_label["Discount rate"][-1] == "Finance"
+    shown = tables.shown_ids(real)
+    wanted = [line for line in real.sources if not line.option_ids or shown & set(line.option_ids)]
+    assert len(table.rows) == len(wanted)
+    assert f"{len(real.sources) - len(wanted)} further numbers" in register.sentences[0]
+
+
+def test_every_number_of_the_register_says_which_options_use_it(real: Recommendation) -> None:
+    known = {option.id for option in real.options}
+    for line in real.sources:
+        assert set(line.option_ids) <= known
+        assert bool(line.option_ids) != line.key.startswith("assumption.")
+    price = next(line for line in real.sources if line.key == "price.openai:gpt-4o")
+    assert real.choice.baseline_option_id in price.option_ids
+
+
+def test_the_link_stands_as_text_and_as_a_code_that_holds_the_same() -> None:
+    link = "http://127.0.0.1:8501/?mtok_per_day=30&name=A+%26+B"
+    made = report_of(sample.recommendation(), load_tree(), link=link)
+    assert made.qr_svg == qr_svg(link) != qr_svg(link + "x")
+    assert made.qr_svg.startswith("<svg xmlns")
+    pdf = render_pdf(made)
+    assert link in words_of(pdf).replace(" ", "")
+    targets = [
+        annotation.get_object()["/A"]["/URI"]
+        for page in PdfReader(io.BytesIO(pdf)).pages
+        for annotation in page.get("/Annots", [])
+        if "/A" in annotation.get_object()
+    ]
+    assert link in targets
+
+
+def test_a_link_too_long_for_a_code_stands_as_text_only() -> None:
+    link = "http://127.0.0.1/?name=" + "a" * QR_BYTES
+    made = report_of(sample.recommendation(), load_tree(), link=link)
+    assert (made.link, made.qr_svg) == (link, "")
+    assert qr_svg("") == ""
+    render_pdf(made)
+
+
+def test_the_signature_lines_stand_together_on_the_last_page_with_their_names() -> None:
+    made = report_of(
+        sample.recommendation(), load_tree(), signatures=(Signature(role="Approved by", name="Ada #Ng"), Signature(role="Seen by"))
+    )
+    last = words_of_page(render_pdf(made), -1)
+    assert "Approved by: Ada #Ng" in last
+    assert "Seen by" in last
+    assert last.count("Name, date") == 2
+    assert made.inputs_sha256[:16] in last
+
+
+def words_of_page(pdf: bytes, number: int) -> str:
+    return re.sub(r"[\s\u200b]+", " ", PdfReader(io.BytesIO(pdf)).pages[number].extract_text())
+
+
+def numbers_of(document: object) -> list[float]:
+    if isinstance(document, dict):
+        return [number for value in document.values() for number in numbers_of(value)]
+    if isinstance(document, list):
+        return [number for value in document for number in numbers_of(value)]
+    return [float(document)] if isinstance(document, int | float) and not isinstance(document, bool) else []
