@@ -16,6 +16,7 @@ from capacity.calibration import ProbePoint, efficiency_from_probes, single_rate
 from capacity.models import ModelSpec, model
 from probes import llamacpp
 from probes.measurement import LlamaCppSettings, Measurement, TestResult
+from probes.proxy import proxy_shape
 from probes.runner import ProbeJob, ProbeRequest
 from tests.bench.timing import Timing
 
@@ -35,12 +36,12 @@ def main() -> list[Timing]:
     whole = model(WHOLE)
     begun = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        before = [(layers, measured(proxy(whole, layers), layers, Path(folder))) for layers in PROXY_LAYERS]
+        before = [(layers, measured(proxy_shape(whole, layers), layers, Path(folder))) for layers in PROXY_LAYERS]
         truth = measured(whole, 32, Path(folder))
-        after = [(layers, measured(proxy(whole, layers), layers, Path(folder))) for layers in PROXY_LAYERS]
+        after = [(layers, measured(proxy_shape(whole, layers), layers, Path(folder))) for layers in PROXY_LAYERS]
     seconds = (time.perf_counter() - begun,)
     server = Server(accelerator=accelerator(SHEET))
-    points = [point(proxy(whole, layers), found) for layers, found in before + after]
+    points = [point(proxy_shape(whole, layers), found) for layers, found in before + after]
     efficiency = efficiency_from_probes(points, server)
     prompt, generation = single_rates(whole, QUANTIZATION, server, efficiency, prompt_tokens=PROMPT_TOKENS, generated_tokens=OUTPUT_TOKENS)
     return [
@@ -48,13 +49,6 @@ def main() -> list[Timing]:
         Timing(name=verdict("prompt", prompt, result_of(truth, "pp"), 0.08), seconds=seconds),
         *(Timing(name=f"the figures above are not to be trusted: {said}", seconds=(0.0,)) for said in disturbances(truth)),
     ]
-
-
-def proxy(whole: ModelSpec, layers: int) -> ModelSpec:
-    """The first layers of a dense model, everything else as it is."""
-    return whole.model_copy(
-        update={"id": f"{whole.id}-first-{layers}", "layers": layers, "published_params_b": None, "published_active_params_b": None}
-    )
 
 
 def measured(shape: ModelSpec, layers: int, folder: Path) -> Measurement:

@@ -14,6 +14,7 @@ from capacity.models import (
     quantization_quality,
     quantizations,
 )
+from capacity.tensors import tensor_plan
 from facts.errors import InputError
 
 
@@ -114,3 +115,12 @@ def test_quality_losses_grow_as_bits_fall():
         row.quantization: row.change_share for row in quantization_quality() if row.model == "Llama-3-8B" and row.importance_matrix is False
     }
     assert losses["q8_0"] < losses["q6_K"] < losses["q5_K_M"] < losses["q4_K_M"]
+
+
+def test_a_copy_of_a_shape_counts_its_own_tensors():
+    whole = model("llama-2-7b")
+    assert len(whole.weights) == 291
+    part = whole.model_copy(update={"layers": 2, "published_params_b": None, "published_active_params_b": None})
+    assert len(part.weights) == 3 + 2 * 9
+    assert tensor_plan(part, "Q4_K_M").bytes < tensor_plan(whole, "Q4_K_M").bytes / 5
+    assert len(whole.weights) == 291

@@ -98,6 +98,16 @@ def test_a_synthetic_file_goes_when_it_is_not_to_be_kept(tmp_path):
     assert not list((tmp_path / "models").iterdir())
 
 
+@pytest.mark.probe
+def test_a_changed_copy_of_a_shape_is_probed_in_the_same_process_and_no_file_stays(tmp_path):
+    once = QUICK.model_copy(update={"repetitions": 1})
+    whole = tiny()
+    for shape in (whole, whole.model_copy(update={"layers": 1}), whole):
+        job = run(tmp_path, keep=False, settings=once, model=shape)
+        assert job.state is State.DONE, job.message
+        assert not list(tmp_path.rglob("*.gguf"))
+
+
 def aborting_gguf(path: Path) -> Path:
     """A mixture of experts whose header does not say how many: llama.cpp's loader stops the process on an assertion."""
     writer = GGUFWriter(path, "qwen3moe")
