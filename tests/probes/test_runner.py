@@ -102,8 +102,8 @@ def test_a_synthetic_file_goes_when_it_is_not_to_be_kept(tmp_path):
 def test_a_changed_copy_of_a_shape_is_probed_in_the_same_process_and_no_file_stays(tmp_path):
     once = QUICK.model_copy(update={"repetitions": 1})
     whole = tiny()
-    for shape in (whole, whole.model_copy(update={"layers": 1}), whole):
-        job = run(tmp_path, keep=False, settings=once, model=shape)
+    for layers in (2, 1, 2):
+        job = run(tmp_path, keep=False, settings=once, model=whole.model_copy(update={"layers": layers}) if layers == 1 else whole)
         assert job.state is State.DONE, job.message
         assert not list(tmp_path.rglob("*.gguf"))
 
