@@ -109,7 +109,11 @@ def _by_id() -> dict[str, Accelerator]:
 
 def find_accelerator(name: str) -> Accelerator | None:
     """The device that a free name means, by exact words ('RTX 4060' is not 'RTX 4060 Ti'), or None."""
-    return _index().get(_words(name))
+    words = _words(name)
+    found = _index().get(words)
+    if found is None and re.match(r"m\d+\b", words):
+        found = _index().get(f"apple {words}")
+    return found
 
 
 # --- names -----------------------------------------------------------------------------------------------------------
@@ -118,8 +122,13 @@ _FILLERS = {"nvidia", "amd", "intel", "geforce", "radeon", "instinct", "tesla", 
 
 
 def _words(name: str) -> str:
-    """The words that tell devices apart, in order: makers and fillers dropped, '80 GB', '80gb' and '80' the same."""
-    parts = re.findall(r"[a-z]+\d*[a-z]*|\d+[a-z]*", name.lower().replace("+", " plus "))
+    """The words that tell devices apart, in order: makers and fillers dropped, '80 GB', '80gb' and '80' the same.
+
+    '8 x H100' and 'H100 x8' are the H100; '(40-core GPU)' is '40c'.
+    """
+    plain = re.sub(r"(\d+)[\s-]*core(?:s)?\b(?:\s*gpu)?", r"\1c", name.lower().replace("+", " plus "))
+    plain = re.sub(r"^\s*\d+\s*x\s*(?=[a-z])|\s+x\s*\d+\s*$", " ", plain)
+    parts = re.findall(r"[a-z]+\d*[a-z]*|\d+[a-z]*", plain)
     return " ".join(re.sub(r"^(\d+)gb$", r"\1", part) for part in parts if part not in _FILLERS)
 
 

@@ -289,12 +289,17 @@ def _parameters(shipped: Sequence[Efficiency]) -> list[str]:
         "expert_share",
         "link_share",
         "link_s",
+        "fast_link_s",
+        "request_s",
         "unpack_flops",
     )
     lines = ["| engine, memory | source | " + " | ".join(names) + " |", "|---" * (len(names) + 2) + "|"]
     for entry in shipped:
         origin = "fitted" if entry.fitted else "prior"
-        lines.append(
-            f"| {entry.engine}, {entry.memory_kind} | {origin} | " + " | ".join(f"{getattr(entry, name):.3g}" for name in names) + " |"
-        )
+        lines.append(f"| {entry.engine}, {entry.memory_kind} | {origin} | " + " | ".join(_shown(entry, name) for name in names) + " |")
     return lines
+
+
+def _shown(entry: Efficiency, name: str) -> str:
+    number = getattr(entry, name)
+    return "-" if number is None else f"{number:.3g}"

@@ -163,6 +163,8 @@ def ideal(efficiency: Efficiency) -> Efficiency:
         "step_s",
         "sequence_s",
         "link_s",
+        "fast_link_s",
+        "request_s",
         "activation_passes",
         "unpack_flops",
         "kv_repeat",

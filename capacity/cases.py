@@ -42,9 +42,14 @@ RATES = ("prefill_tok_s", "decode_tok_s", "output_tok_s_total", "total_tok_s")
 """Metrics in tokens per second, the whole system."""
 TIMES = ("ttft_ms", "tpot_ms", "itl_ms", "e2e_ms")
 """Metrics in milliseconds; `tpot_p50_ms` and so on are their quantiles, without one it is a mean."""
-STATISTICS = ("mean", "p50", "p90", "p95", "p99")
+STATISTICS = {"mean": "mean", "avg": "mean", "p50": "p50", "median": "p50", "p90": "p90", "p95": "p95", "p99": "p99"}
+"""Spellings of a statistic; `tpot_p50_ms`, `tpot_ms_p50` and `median_tpot_ms` are the same."""
 DEFAULT_PROMPTS = 200
 """Length of an open-loop run where the note does not state it."""
+DEVICES_PER_NODE = 8
+"""Accelerators of one server, unless the note says otherwise."""
+NETWORK_GB_PER_S = 50.0
+"""One way per accelerator between servers: 400 Gbit/s each, as HGX servers are built."""
 LAST_OLD_YEAR = 2024
 """Rows of local engines up to this year ran on builds without captured graphs and fused attention."""
 UNKNOWN_WORDS = frozenset({"", "-", "?", "nan", "na", "n/a", "none", "null", "unknown"})
@@ -69,6 +74,7 @@ class Case:
     concurrency: sequences in flight (closed)
     rate_per_s: arrivals (open)
     prompts: requests of an open-loop run
+    stated_prompts: whether the row states them
     metric: rate or time asked for, without its statistic
     statistic: mean, p50, p90, p95 or p99
     per_user: whether a decode rate is one user's (1 / TPOT)
@@ -91,6 +97,7 @@ class Case:
     concurrency: float
     rate_per_s: float
     prompts: float
+    stated_prompts: bool
     metric: str
     statistic: str
     per_user: bool
@@ -148,13 +155,13 @@ def case_of(row: Mapping[str, str]) -> Case:
     metric, statistic = _metric(row["metric"])
     stated_count = _positive(row.get("device_count", ""), "device_count")
     count = max(1, round(stated_count or 1))
-    nodes = notes.get("nodes")
+    nodes = _integer(notes.get("nodes", ""))
     device, device_known, doubts = _device(row)
     engine = engine_id(row.get("engine", ""))
     if engine == "llama.cpp" and _year(row.get("source_version", "")) <= LAST_OLD_YEAR and device.kind != "cpu":
         engine += OLD_BUILDS
     cost, model_known, more = _cost(row, notes, engine)
-    tensor, pipeline, data_parallel = _parallel(notes, note)
+    tensor, pipeline, data_parallel = _parallel(notes, note, count if stated_count is not None else None)
     count, odd = _fitting_count(count, tensor, pipeline, stated=stated_count is not None)
     doubts = [*doubts, *more, *odd, *_said_doubts(note)]
     if device.memory_gb is not None and cost.weights_bytes > FULLEST * (memory := physical_bytes(device, count)):
@@ -175,6 +182,9 @@ def case_of(row: Mapping[str, str]) -> Case:
     _check_lengths(metric, input_tokens, output_tokens)
     if nodes and not tensor and not pipeline and count > 8:
         tensor, pipeline = min(8, count), max(1, count // 8)
+    stated = _number(notes.get("prompts", "")) or _number(notes.get("num_prompts", ""))
+    device, far = _linked(device, tensor, pipeline, count, nodes)
+    doubts += far
     return Case(
         engine=engine,
         cost=cost,
@@ -186,7 +196,8 @@ def case_of(row: Mapping[str, str]) -> Case:
         mode=mode,
         concurrency=concurrency,
         rate_per_s=rate,
-        prompts=_number(notes.get("prompts", "")) or float(DEFAULT_PROMPTS),
+        prompts=stated or float(DEFAULT_PROMPTS),
+        stated_prompts=bool(stated),
         metric=metric,
         statistic=statistic,
         per_user="per user" in note.lower() or "per-user" in note.lower(),
@@ -199,6 +210,17 @@ def case_of(row: Mapping[str, str]) -> Case:
         batched_tokens=_integer(notes.get("max_num_batched_tokens", "")),
         doubts=tuple(doubts),
     )
+
+
+def _linked(device: Accelerator, tensor: int | None, pipeline: int | None, count: int, nodes: int | None) -> tuple[Accelerator, list[str]]:
+    """The device with the link that its tensor-parallel group has: between servers it is the network's, unless a rack shares NVLink."""
+    group = tensor or max(1, count // (pipeline or 1))
+    inside = max(1, count // nodes) if nodes else DEVICES_PER_NODE
+    if group <= inside or device.kind != "datacenter_gpu" or re.search(r"gb\d00|nvl72", device.id):
+        return device, []
+    slower = min(device.link_gb_per_s or NETWORK_GB_PER_S, NETWORK_GB_PER_S)
+    said = f"{group} devices share each layer across servers: the link is taken as a network of {slower:g} GB/s"
+    return device.model_copy(update={"link_gb_per_s": slower, "link_kind": "ethernet"}), [said]
 
 
 def _tokens(text: str, name: str) -> float:
@@ -320,7 +342,16 @@ def _cost(row: Mapping[str, str], notes: Mapping[str, str], engine: str) -> tupl
     if params and active:
         active = min(params, active)
     file_gib = _number(notes.get("file", ""))
-    return _resolved_cost(row["model"], row["quant"], params, active, file_gib, engine_kv_bits(engine), engine.startswith("llama.cpp"))
+    kv_bits = _cache_bits(notes) or engine_kv_bits(engine)
+    return _resolved_cost(row["model"], row["quant"], params, active, file_gib, kv_bits, engine.startswith("llama.cpp"))
+
+
+def _cache_bits(notes: Mapping[str, str]) -> float | None:
+    """Bits per cache element where the note states its precision (kv_cache_dtype=fp8)."""
+    for key in ("kv_cache_dtype", "kv_dtype", "kv_cache", "kv"):
+        if found := re.search(r"(?:fp|int|bf|f|q)(\d+)", notes.get(key, "").lower()):
+            return float(found[1])
+    return None
 
 
 @lru_cache(maxsize=8192)
@@ -369,8 +400,8 @@ def _metric(text: str) -> tuple[str, str]:
         stem = base.removesuffix("_ms")
         if name == base:
             return base, "mean"
-        for statistic in STATISTICS:
-            if name == f"{stem}_{statistic}_ms":
+        for spelling, statistic in STATISTICS.items():
+            if name in {f"{stem}_{spelling}_ms", f"{base}_{spelling}", f"{spelling}_{base}"}:
                 return base, statistic
     raise InputError(f"unknown metric '{text}': one of {', '.join((*RATES, *TIMES))} or a form such as tpot_p50_ms")
 
@@ -386,7 +417,7 @@ def _load(text: str) -> tuple[str, float, float]:
         rate = float(match[1])
         if rate <= 0:
             raise InputError(f"batch_or_concurrency '{text}': a rate of 0 is no load")
-        return ("max", 0.0, 0.0) if match[1] == "inf" else ("open", 0.0, rate)
+        return "open", 0.0, rate
     number = _number(word)
     if number is None or number <= 0:
         if word:
@@ -395,20 +426,29 @@ def _load(text: str) -> tuple[str, float, float]:
     return "closed", number, 0.0
 
 
-def _parallel(notes: Mapping[str, str], note: str) -> tuple[int | None, int | None, bool]:
+def _parallel(notes: Mapping[str, str], note: str, count: int | None) -> tuple[int | None, int | None, bool]:
+    """(TP, PP, whether attention is data-parallel) as stated; None where nothing is.
+
+    `attn_dp` multiplies `tp` (attention of TP x DP devices), unless that is more than the row's devices: then it lies inside it,
+    as some engines write it. `moe_tp` x `moe_ep` are the same devices seen from the experts.
+    """
     tensor, pipeline = _integer(notes.get("tp", "")), _integer(notes.get("pp", ""))
-    stated = notes.get("parallel", "")
-    for match in re.finditer(r"(TP|PP|DEP|EP|DP)(\d+)", stated.upper()):
+    stated = notes.get("parallel", "").upper()
+    attention = _integer(notes.get("attn_dp", "")) or 1
+    for match in re.finditer(r"(TEP|DEP|TP|PP|EP|DP)(\d+)", stated):
         kind, size = match[1], int(match[2])
         if kind == "PP":
             pipeline = size
-        elif kind in {"TP", "EP", "DEP"}:
+        elif kind != "DP":
             tensor = max(tensor or 1, size)
-    attention = _integer(notes.get("attn_dp", "")) or 1
-    spread = max(_integer(notes.get("moe_tp", "")) or 1, _integer(notes.get("moe_ep", "")) or 1)
-    if attention > 1 or spread > 1:
-        tensor = max((tensor or 1) * attention if attention > 1 else (tensor or 1), spread)
-    return tensor, pipeline, attention > 1 or "DEP" in stated.upper() or "dep" in note.lower().split()
+    if attention > 1:
+        both = (tensor or 1) * attention
+        inside = count is not None and both * (pipeline or 1) > count >= max(tensor or 1, attention) * (pipeline or 1)
+        tensor = max(tensor or 1, attention) if inside else both
+    experts = (_integer(notes.get("moe_tp", "")) or 1) * (_integer(notes.get("moe_ep", "")) or 1)
+    if experts > 1 and (count is None or experts * (pipeline or 1) <= count):
+        tensor = max(tensor or 1, experts)
+    return tensor, pipeline, attention > 1 or "DEP" in stated or "dep" in re.split(r"[\s;,]+", note.lower())
 
 
 def _year(version: str) -> int:

@@ -6,16 +6,17 @@ import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import log
+from math import hypot
 from pathlib import Path
 
 import numpy as np
 
 from capacity.calibration import NO_PROBE, Probe, probes_of
 from capacity.cases import RATES, Case, case_of, read_rows
-from capacity.intervals import interval_class, interval_for
+from capacity.finite_run import FiniteRun, finite_run
+from capacity.intervals import Interval, interval_class, interval_for
 from capacity.roofline import Efficiency, Layout, Rates, decode_step_s, efficiency_for, prefill_s, rates
-from capacity.throughput import RequestSize, Steady, best_layout, closed_loop, open_loop, sequence_cap
+from capacity.throughput import RequestSize, Steady, best_layout, closed_loop, sequence_cap
 from facts.errors import InputError
 from facts.records import Basis
 from facts.units import MS_PER_S
@@ -23,8 +24,16 @@ from facts.units import MS_PER_S
 ADDED_COLUMNS = ("predicted", "low80", "high80", "basis", "refused_because", "doubts")
 TPOT_QUANTILES = {"mean": 1.0, "p50": 0.99, "p90": 1.12, "p95": 1.18, "p99": 1.3}
 """Quantiles of a request's time per token over its mean: averaged over the whole answer, so narrow."""
-WAIT_QUANTILES = {"mean": 1.0, "p50": log(2.0), "p90": log(10.0), "p95": log(20.0), "p99": log(100.0)}
-"""Quantiles of an exponential wait over its mean: 0.69, 2.3, 3.0, 4.6."""
+QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
+"""Share of requests below a statistic."""
+QUANTILE_GRID = (np.arange(200) + 0.5) / 200
+"""Shares at which a distribution of waits is followed."""
+NORMAL_80 = 1.2816
+"""Standard deviations that 80 % of a normal distribution lie within."""
+LEAST_SCATTER = 0.02
+"""What repetitions of a run scatter, in the median."""
+RUN_LENGTHS = 10.0
+"""Prompts of a closed-loop run over the number in flight, where the row does not state them."""
 UNKNOWN_MEMORY_SEQUENCES = 256.0
 """Sequences in flight at saturation where the device's memory is not known: the usual engine limit."""
 
@@ -83,6 +92,8 @@ def estimate_row(row: Mapping[str, str], probe: Probe = NO_PROBE) -> Prediction:
     interval = interval_for(class_of(case, efficiency, probed=probed))
     is_rate = case.metric in RATES
     low, high = (value * interval.low, value * interval.high) if is_rate else (value / interval.high, value / interval.low)
+    if case.mode == "open" and case.metric in {"output_tok_s_total", "total_tok_s"}:
+        low, high = _open_interval(case, value, interval)
     known = case.model_known and case.device_known
     basis = Basis.CALIBRATED if probed else (Basis.ESTIMATED if known else Basis.ASSUMED)
     return Prediction(
@@ -152,21 +163,30 @@ def predict(case: Case, efficiency: Efficiency) -> tuple[float, tuple[str, ...]]
         layout, copies = best_layout(case.cost, case.server, device, efficiency, load, pipelines=True)
         cap, _ = _cap(case, efficiency, load, layout)
     if case.mode == "open":
-        state = open_loop(case.cost, device, efficiency, load, rate_per_s=case.rate_per_s / copies, cap=max(cap, 1.0), layout=layout)
-    else:
-        in_flight = cap if case.mode in {"max", "offline"} else case.concurrency / copies
-        if in_flight > cap:
-            doubts.append(f"{case.concurrency:.0f} in flight, memory and engine hold {cap * copies:.0f}: the rest queues")
-        state = closed_loop(
+        run = finite_run(
             case.cost,
             device,
             efficiency,
             load,
-            concurrency=max(in_flight, 1.0),
+            rate_per_s=case.rate_per_s / copies,
+            prompts=max(1, round(case.prompts / copies)),
             cap=max(cap, 1.0),
             layout=layout,
-            static_batch=case.static_batch,
         )
+        return _run_figure(case, run, copies), tuple(doubts)
+    in_flight = cap if case.mode in {"max", "offline"} else case.concurrency / copies
+    if in_flight > cap:
+        doubts.append(f"{case.concurrency:.0f} in flight, memory and engine hold {cap * copies:.0f}: the rest queues")
+    state = closed_loop(
+        case.cost,
+        device,
+        efficiency,
+        load,
+        concurrency=max(in_flight, 1.0),
+        cap=max(cap, 1.0),
+        layout=layout,
+        static_batch=case.static_batch,
+    )
     return _figure(case, state, copies), tuple(doubts)
 
 
@@ -204,31 +224,98 @@ def _cap(case: Case, efficiency: Efficiency, load: RequestSize, layout: Layout) 
 
 def _figure(case: Case, state: Steady, copies: int) -> float:
     requests = float(state.requests_per_s) * copies
-    ttft, tpot = float(state.ttft_s), float(state.tpot_s)
-    if case.mode == "open":
-        latency = ttft + (case.output_tokens - 1.0) * tpot
-        requests = min(requests, case.prompts / (case.prompts / case.rate_per_s + latency))
-    if case.metric == "output_tok_s_total":
-        return requests * max(case.output_tokens, 1.0)
-    if case.metric == "total_tok_s":
-        return requests * (case.input_tokens + max(case.output_tokens, 1.0))
+    if case.metric in {"output_tok_s_total", "total_tok_s"}:
+        return _token_rate(case, requests)
     if case.metric == "decode_tok_s":
-        return (1.0 if case.per_user else float(state.in_flight) * copies) / tpot
+        return (1.0 if case.per_user else float(state.in_flight) * copies) / float(state.tpot_s)
     return _time_ms(case, state)
 
 
+def _token_rate(case: Case, requests_per_s: float) -> float:
+    outputs = max(case.output_tokens, 1.0)
+    return requests_per_s * (outputs if case.metric == "output_tok_s_total" else case.input_tokens + outputs)
+
+
+def _run_figure(case: Case, run: FiniteRun, copies: int) -> float:
+    """What a finite open-loop run shows: N prompts in N / rate + latency, or in the time until the last token where a queue is left."""
+    latency, followed = float(run.e2e_s.mean()), float(len(run.e2e_s))
+    if case.metric in {"output_tok_s_total", "total_tok_s"}:
+        if run.last_s > followed * copies / case.rate_per_s + latency:
+            return _token_rate(case, followed * copies / run.last_s)
+        return _token_rate(case, case.prompts / (case.prompts / case.rate_per_s + latency))
+    if case.metric == "decode_tok_s":
+        tpot = float(run.tpot_s.mean())
+        busy = float(run.gap_s @ run.gap_tokens) / max(run.last_s, 1e-9)
+        return (1.0 if case.per_user else max(busy, 1e-9) * copies) / tpot
+    if case.metric == "itl_ms":
+        mean = float(run.gap_s @ run.gap_tokens / run.gap_tokens.sum())
+        return (mean if case.statistic == "mean" else run.gap_quantile_s(QUANTILES[case.statistic])) * MS_PER_S
+    seen = {"ttft_ms": run.ttft_s, "tpot_ms": run.tpot_s, "e2e_ms": run.e2e_s}[case.metric]
+    return float(seen.mean() if case.statistic == "mean" else np.quantile(seen, QUANTILES[case.statistic])) * MS_PER_S
+
+
+def _open_interval(case: Case, value: float, interval: Interval) -> tuple[float, float]:
+    """Ends of an open loop's token rate: the arrivals are given, so only the latency is doubted, and the length of a random run.
+
+    N Poisson arrivals take N / rate with a standard deviation of 1 / sqrt(N); 1.28 of them is the 80 % interval.
+    """
+    length = case.output_tokens if case.metric == "output_tok_s_total" else case.input_tokens + case.output_tokens
+    tokens, arriving = case.prompts * max(length, 1.0), case.prompts / case.rate_per_s
+    latency, scatter = max(tokens / value - arriving, 0.0), arriving / (tokens / value) * NORMAL_80 / case.prompts**0.5
+    low = tokens / (arriving + latency / interval.low) / (1.0 + scatter + LEAST_SCATTER)
+    return low, tokens / (arriving + latency / interval.high) * (1.0 + scatter + LEAST_SCATTER)
+
+
 def _time_ms(case: Case, state: Steady) -> float:
-    wait = float(state.wait_s)
-    ttft = float(state.ttft_s) - wait + wait * WAIT_QUANTILES[case.statistic]
     tpot = float(state.tpot_s) * TPOT_QUANTILES[case.statistic]
-    if case.metric == "ttft_ms":
-        return ttft * MS_PER_S
     if case.metric == "tpot_ms":
         return tpot * MS_PER_S
     if case.metric == "itl_ms":
-        inner = float(state.step_s) if case.statistic == "p50" else float(state.tpot_s)
-        return inner * {"p90": 1.3, "p95": 1.8, "p99": 3.0}.get(case.statistic, 1.0) * MS_PER_S
-    return (ttft + max(case.output_tokens - 1.0, 0.0) * tpot) * MS_PER_S
+        return _gap_s(case, state) * MS_PER_S
+    ttft = _first_s(case, state)
+    if case.metric == "ttft_ms":
+        return ttft * MS_PER_S
+    rest = max(case.output_tokens - 1.0, 0.0)
+    mean_first, mean_token = float(state.ttft_s), float(state.tpot_s)
+    later = hypot(max(ttft - mean_first, 0.0), rest * max(tpot - mean_token, 0.0))  # slow starts and slow answers seldom meet
+    sooner = min(ttft - mean_first, 0.0) + rest * min(tpot - mean_token, 0.0)
+    return (mean_first + rest * mean_token + later + sooner) * MS_PER_S
+
+
+def _first_s(case: Case, state: Steady) -> float:
+    """Time to first token in a closed loop: the steady state's mean; its quantiles together with those of the start.
+
+    A run of N prompts starts with all B at once, and the first B of them wait for up to B prompts. N is 10 B where it is not stated, as
+    benchmark scripts choose it; the share B/N decides at which quantile that shows.
+    """
+    mean, wait = float(state.ttft_s), float(state.wait_s)
+    if case.statistic == "mean":
+        return mean
+    steady = mean - wait + wait * -np.log1p(-QUANTILE_GRID)
+    if case.mode != "closed" or case.static_batch or case.concurrency <= 1:
+        return float(np.quantile(steady, QUANTILES[case.statistic]))
+    prompts = case.prompts if case.stated_prompts else RUN_LENGTHS * case.concurrency
+    share = min(1.0, case.concurrency / prompts)
+    together = float(state.prompt_s) + (float(state.in_flight) - 1.0) * float(state.shared_s)
+    start = float(state.prompt_s) + QUANTILE_GRID * max(together - float(state.prompt_s), 0.0)
+    seen = np.concatenate([steady, start])
+    weight = np.concatenate([np.full(len(steady), 1.0 - share), np.full(len(start), share)]) / len(QUANTILE_GRID)
+    order = np.argsort(seen)
+    return float(np.interp(QUANTILES[case.statistic], np.cumsum(weight[order]), seen[order]))
+
+
+def _gap_s(case: Case, state: Steady) -> float:
+    """Gap between two tokens of one answer in a closed loop: a plain step, or one that carries a prompt pass.
+
+    Of O tokens (B-1) passes / O carry one; a quantile above that share is a plain step, below it a step and the pass.
+    """
+    step, mean = float(state.step_s), float(state.tpot_s)
+    if case.statistic == "mean":
+        return mean
+    carrying = min(1.0, max(float(state.in_flight) - 1.0, 0.0) * float(state.shared_passes) / max(case.output_tokens, 1.0))
+    if QUANTILES[case.statistic] <= 1.0 - carrying:
+        return step
+    return step + max(mean - step, 0.0) / max(carrying, 1e-9)
 
 
 @lru_cache(maxsize=512)

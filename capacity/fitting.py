@@ -64,7 +64,6 @@ FREE: dict[str, tuple[str, ...]] = {
         "flops_share",
         "attention_share",
         "precision_exponent",
-        "layer_s",
         "sequence_s",
         "activation_passes",
         "expert_share",
@@ -313,6 +312,7 @@ def _stacked_rates(cases: Sequence[Case], candidate: Efficiency) -> Rates:
         unpacking=np.array([float(entry.unpacking) for entry in found]),
         flops=np.array([float(entry.flops) for entry in found]),
         link=np.array([float(entry.link) for entry in found]),
+        fast_link=np.array([bool(entry.fast_link) for entry in found]),
     )
 
 

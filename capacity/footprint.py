@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
@@ -42,7 +43,7 @@ class Footprint:
     kv_group: query heads that share one KV head
     kv_heads: KV heads; more tensor-parallel devices than that keep copies
     attention_flops: operations per pair of one token and one token of its context
-    compute: precision of the multiplications (fp16, fp8, int8, fp4)
+    compute: precision of the multiplications (fp16, fp8, int8, fp4, mxfp4)
     weight_bits: mean stored bits of a streamed weight
     exact: whether the shape is known; otherwise it is typical for the parameter count
     """
@@ -269,8 +270,8 @@ def _bits(model: ModelSpec, role: Role, entry: Quantization) -> float:
         return max(UNQUANTISED_BITS, entry.bits_per_weight)
     if role is Role.EXPERT and model.expert_bits:
         return min(model.expert_bits, entry.bits_per_weight)
-    if entry.id == "mxfp4":
-        return UNQUANTISED_BITS  # the type covers experts only
+    if entry.id == "mxfp4" and model.is_mixture and role is not Role.EXPERT:
+        return UNQUANTISED_BITS if model.expert_bits else 8.0  # it covers the experts; the rest stays as published, or in FP8
     return entry.bits_per_weight
 
 
@@ -291,22 +292,34 @@ def _kv_elements_if_known(model: ModelSpec) -> float | None:
 
 
 def assumed_quantization(text: str) -> tuple[Quantization, bool]:
-    """(precision, whether the spelling was known): an unknown spelling is taken as 4 bits when it says 4, else as 16."""
+    """(precision, whether the spelling was known): a known name inside it counts ('FP8 (dynamic)' is fp8, 'bf16/fp8kv' bf16).
+
+    Else a bit width is looked for, 8 before 4; nothing at all is taken as 16 bits.
+    """
     found = find_quantization(text)
     if found is not None:
         return found, True
-    lowered = text.lower()
-    for mark, precision in (
-        ("tq", "q2_k"),
-        ("fp4", "nvfp4"),
-        ("fp8", "fp8"),
-        ("8", "fp8"),
-        ("6", "q6_k"),
-        ("5", "q5_k_m"),
-        ("4", "awq"),
-        ("3", "3bit"),
-        ("2", "q2_k"),
-    ):
-        if mark in lowered:
-            return quantization(precision), False
-    return quantization("fp16"), False
+    lowered = _CACHE_PRECISION.sub(" ", text.lower())
+    words = re.findall(r"[a-z0-9_.\-]+", lowered)
+    for length in range(min(4, len(words)), 0, -1):
+        for start in range(len(words) - length + 1):
+            part = words[start : start + length]
+            found = find_quantization("-".join(part)) or find_quantization("".join(part))
+            if found is not None:
+                return found, True
+    bits = re.search(r"(\d+(?:\.\d+)?)[\s_-]*(?:bpw|bits?)\b", lowered) or re.search(r"(?:int|fp|w|q|tq|bf)(\d)", lowered)
+    if bits is None:
+        return quantization("fp16"), False
+    width = float(bits[1])
+    if lowered.startswith("tq"):
+        return quantization("q2_k"), False
+    near = min(_BY_WIDTH, key=lambda entry: abs(entry - width))
+    return quantization(_BY_WIDTH[near]), False
+
+
+_CACHE_PRECISION = re.compile(
+    r"(?:\b(?:fp8|int8|bf16|fp16|f16|q8_0|q4_0|\d+bit)[\s_\-]*kv\w*|\bkv[\s_\-]*(?:cache)?[\s_\-=:]*(?:fp8|int8|bf16|fp16|f16|q8_0|q4_0))"
+)
+"""What a spelling says of the cache, not of the weights."""
+_BY_WIDTH = {2.0: "q2_k", 3.0: "3bit", 4.0: "awq", 5.0: "5bit", 6.0: "6bit", 8.0: "w8a16", 16.0: "fp16", 32.0: "f32"}
+"""A stated width -> a weight-only precision of it."""

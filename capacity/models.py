@@ -168,8 +168,8 @@ class Quantization(Fact):
     """Other spellings."""
     bits_per_weight: float = Field(gt=0, le=32)
     """Stored bits per weight, scales included, typical over a model."""
-    compute: str = Field(pattern=r"^(fp16|fp8|int8|fp4)$")
-    """Precision of the matrix multiplication; weight-only formats compute in fp16."""
+    compute: str = Field(pattern=r"^(fp16|fp8|int8|fp4|mxfp4)$")
+    """Precision of the matrix multiplication; weight-only formats compute in fp16, mxfp4 in 8 bits where there are 4-bit units."""
     kv_bits: float = Field(default=16, gt=0)
     """Bits per cache element that usually go with it."""
     embeddings_packed: bool = False

@@ -7,6 +7,7 @@ from functools import cache
 from importlib import resources
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from capacity.accelerators import Accelerator
@@ -15,10 +16,19 @@ from capacity.memory import kv_copies
 from facts.errors import InputError
 from facts.records import Basis, Fact, Source, read_facts
 
-FP8_GENERATIONS = frozenset({"ada", "hopper", "blackwell", "cdna3", "rdna4"})
+FP8_GENERATIONS = frozenset({"ada", "hopper", "blackwell", "cdna3", "cdna4", "rdna4"})
 """Generations whose 8-bit floating-point peak is twice the 16-bit one."""
-FP4_GENERATIONS = frozenset({"blackwell"})
+FP4_GENERATIONS = frozenset({"blackwell", "cdna4"})
 """Generations whose 4-bit peak is twice the 8-bit one."""
+CDNA = frozenset({"cdna3", "cdna4"})
+"""Instinct accelerators, whose sheets state the peak at a clock that matrix products do not hold."""
+CDNA_FLOPS = 0.7
+"""Operations reached on them over those reached elsewhere: AMD's max-achievable FLOPs of MI300X are 0.54 of the sheet in BF16 (ROCm
+blogs, Measuring Max-Achievable FLOPs, 2025), where Hopper reaches 0.77 under TensorRT-LLM. A prior: no rows."""
+CDNA_BANDWIDTH = 0.92
+"""The same of the bandwidth: streams reach near 0.8 of the sheet there, 0.9 on HBM elsewhere. A prior: no rows."""
+MOST_GAIN = 7.0
+"""Dense 4-bit peak over the 16-bit one, at most: 6.2 on B300."""
 TYPICAL_FLOPS_PER_BYTE = {"hbm": 250.0, "gddr": 130.0, "lpddr": 35.0, "ddr": 8.0}
 """16-bit operations per byte of bandwidth, for a device whose peak is not stated."""
 OLD_BUILDS = "-2024"
@@ -33,6 +43,10 @@ UNPACK_REFERENCE_FLOPS = 1e13
 """Peak at which `unpack_flops` is stated."""
 TYPICAL_LINK_GB_PER_S = {"nvlink": 450.0, "infinity_fabric": 448.0, "ethernet": 50.0, "pcie": 32.0, "none": 1.0}
 """One-way link bandwidth where the sheet does not state it."""
+
+
+FAST_LINKS = frozenset({"nvlink", "infinity_fabric"})
+"""Links of the accelerators' own, over which a small all-reduce is one kernel and not a chain of copies."""
 
 
 class Efficiency(Fact):
@@ -88,6 +102,10 @@ class Efficiency(Fact):
     """Share of the link's bandwidth in an all-reduce."""
     link_s: float = Field(ge=0)
     """Fixed time per all-reduce and doubling of devices, seconds."""
+    fast_link_s: float | None = Field(default=None, ge=0)
+    """The same over NVLink or Infinity Fabric; None is `link_s`."""
+    request_s: float = Field(default=0.0, ge=0)
+    """Time of a request outside the device before its first token: HTTP, tokenising, scheduling, the first event; seconds."""
     prefill_chunk: int = Field(ge=1)
     """Tokens of one prompt pass: the engine's batch budget."""
     max_sequences: int = Field(ge=1)
@@ -123,6 +141,7 @@ class Rates:
     unpacking: 16-bit operations as unpacking scales with them
     flops: dense operations in the model's precision
     link: bytes one way to a neighbour
+    fast_link: whether that link is a switched one of the accelerators' own (NVLink, Infinity Fabric)
     assumed: figures that the sheet lacks and that were filled with typical ones
     """
 
@@ -131,6 +150,7 @@ class Rates:
     unpacking: Numbers
     flops: Numbers
     link: Numbers
+    fast_link: bool | NDArray[np.bool_] = False
     assumed: tuple[str, ...] = ()
 
 
@@ -176,12 +196,16 @@ def rates(device: Accelerator, compute: str, efficiency: Efficiency) -> Rates:
         link = TYPICAL_LINK_GB_PER_S.get(device.link_kind, 32.0)
     if device.generation == "apple-matrix":
         reached *= MATRIX_GAIN
+    instinct = device.generation in CDNA
+    if instinct:
+        reached *= CDNA_FLOPS
     return Rates(
-        bandwidth=bandwidth,
+        bandwidth=bandwidth * (CDNA_BANDWIDTH if instinct else 1.0),
         flops16=flops16,
         unpacking=UNPACK_REFERENCE_FLOPS * (flops16 / UNPACK_REFERENCE_FLOPS) ** efficiency.unpack_exponent,
         flops=reached * precision_gain(device, compute) ** efficiency.precision_exponent,
         link=max(link, 0.5) * 1e9,
+        fast_link=device.link_kind in FAST_LINKS,
         assumed=tuple(assumed),
     )
 
@@ -189,14 +213,17 @@ def rates(device: Accelerator, compute: str, efficiency: Efficiency) -> Rates:
 def precision_gain(device: Accelerator, compute: str) -> float:
     """Peak in a precision over the 16-bit peak: 8 bits doubles it on Ada, Hopper, Blackwell and MI300, 4 bits again on Blackwell.
 
-    Weight-only formats compute in 16 bits and gain nothing.
+    Weight-only formats compute in 16 bits and gain nothing. Chips without 4-bit units unpack 4-bit weights and multiply in 16 bits;
+    MXFP4 weights meet 8-bit activations where there are 4-bit units, 16-bit ones elsewhere.
     """
+    if compute == "mxfp4":
+        compute = "fp8" if device.generation in FP4_GENERATIONS else "fp16"
     stated = {"fp8": device.fp8_tflops, "int8": device.int8_tops, "fp4": device.fp4_tflops}.get(compute)
     if stated and device.fp16_tflops:
-        return max(1.0, min(stated / device.fp16_tflops, 4.0))
-    if compute == "fp4" and device.generation in FP4_GENERATIONS:
-        return 4.0
-    if compute in {"fp8", "fp4", "int8"} and device.generation in FP8_GENERATIONS:
+        return max(1.0, min(stated / device.fp16_tflops, MOST_GAIN))
+    if compute == "fp4":
+        return 4.0 if device.generation in FP4_GENERATIONS else 1.0
+    if compute in {"fp8", "int8"} and device.generation in FP8_GENERATIONS:
         return 2.0
     return 1.0
 
@@ -293,7 +320,7 @@ def all_reduce_s(cost: Footprint, device: Rates, efficiency: Efficiency, rows: N
     Nothing on one device. Example: 8 devices, 2 (7/8) = 1.75 times the bytes.
     """
     share = (devices - 1.0) / devices
-    one = 2.0 * share * rows * cost.hidden * 2.0 / (efficiency.link_share * device.link) + efficiency.link_s * np.log2(devices)
+    one = 2.0 * share * rows * cost.hidden * 2.0 / (efficiency.link_share * device.link) + link_fixed_s(device, efficiency, devices)
     return 2.0 * cost.layers * one
 
 
@@ -306,7 +333,13 @@ def exchange_s(cost: Footprint, device: Rates, efficiency: Efficiency, rows: Num
     if not layout.attention_data_parallel:
         return all_reduce_s(cost, device, efficiency, rows, devices)
     sent = rows / devices * cost.experts_per_token * cost.hidden * 2.0 * (devices - 1.0) / devices
-    return 2.0 * cost.layers * (sent / (efficiency.link_share * device.link) + efficiency.link_s * np.log2(devices))
+    return 2.0 * cost.layers * (sent / (efficiency.link_share * device.link) + link_fixed_s(device, efficiency, devices))
+
+
+def link_fixed_s(device: Rates, efficiency: Efficiency, devices: Numbers) -> Numbers:
+    """The fixed part of one exchange: a time per doubling of devices, shorter over the accelerators' own links."""
+    fast = efficiency.link_s if efficiency.fast_link_s is None else efficiency.fast_link_s
+    return np.where(device.fast_link, fast, efficiency.link_s) * np.log2(devices)
 
 
 @cache
@@ -337,6 +370,9 @@ def engine_id(engine: str) -> str:
     lowered = engine.strip().lower()
     for prefix, name in _ENGINE_PREFIXES:
         if lowered.startswith(prefix):
+            return name
+    for word, name in _ENGINE_WORDS:
+        if word in lowered:
             return name
     return "generic"
 
@@ -377,6 +413,9 @@ _ENGINE_PREFIXES = (
     ("llamafile", "llama.cpp"),
     ("ollama", "llama.cpp"),
     ("lm studio", "llama.cpp"),
+    ("llama-bench", "llama.cpp"),
+    ("llama-server", "llama.cpp"),
+    ("llama_cpp", "llama.cpp"),
     ("koboldcpp", "llama.cpp"),
     ("ik_llama", "llama.cpp"),
     ("trtllm", "trtllm"),
@@ -386,8 +425,11 @@ _ENGINE_PREFIXES = (
     ("nim", "trtllm"),
     ("vllm", "vllm"),
     ("sglang", "sglang"),
+    ("sgl", "sglang"),
     ("mlx", "mlx"),
 )
+_ENGINE_WORDS = (("vllm", "vllm"), ("sglang", "sglang"), ("tensorrt", "trtllm"), ("trt", "trtllm"), ("llama.cpp", "llama.cpp"))
+"""Names inside longer ones, as in 'dynamo-sglang'; only where no prefix fits."""
 
 
 def _weight_stream_s(cost: Footprint, device: Rates, efficiency: Efficiency, rows: Numbers, layout: Layout) -> Numbers:

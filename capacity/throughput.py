@@ -49,6 +49,8 @@ class Steady:
     prompt_s: time of one prompt alone
     wait_s: of the mean TTFT, the part that is waiting
     step_s: one generation step without prompt work
+    shared_s: what one more prompt adds to a busy server
+    shared_passes: engine passes that it takes part in
     """
 
     in_flight: Numbers
@@ -58,6 +60,8 @@ class Steady:
     prompt_s: Numbers
     wait_s: Numbers
     step_s: Numbers
+    shared_s: Numbers
+    shared_passes: Numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,8 +244,9 @@ def closed_loop(
         service = alone + (outputs - 1.0) * step + (in_flight - 1.0) * shared
         first = np.minimum((alone + step * (in_flight > 1.0)) * (1.0 + QUEUE_GROWTH * np.log(in_flight)), 0.9 * service + 0.1 * alone)
         wait = first - alone
-    service = service * efficiency.serving_factor
-    first = first * efficiency.serving_factor
+    outside = 0.0 if static_batch else efficiency.request_s
+    service = service * efficiency.serving_factor + outside
+    first = first * efficiency.serving_factor + outside
     first = np.minimum(first * efficiency.first_factor, np.maximum(first, 0.95 * service))
     tpot = np.where(outputs > 1.0, (service - first) / np.maximum(outputs - 1.0, 1.0), step)
     slot_wait = np.maximum(concurrency / np.maximum(cap, 1.0) - 1.0, 0.0) * service
@@ -253,6 +258,8 @@ def closed_loop(
         prompt_s=alone,
         wait_s=wait + slot_wait,
         step_s=step,
+        shared_s=shared,
+        shared_passes=np.maximum(1.0, load.computed_tokens / efficiency.prefill_chunk),
     )
 
 
@@ -302,12 +309,14 @@ def open_loop(
     wait = prompt_wait + slot_wait + running_step
     return Steady(
         in_flight=high,
-        ttft_s=(alone + wait) * efficiency.first_factor,
+        ttft_s=(alone + wait) * efficiency.first_factor + efficiency.request_s,
         tpot_s=per_token,
         requests_per_s=rate_per_s,
         prompt_s=alone,
         wait_s=wait,
         step_s=per_token * (1.0 - busy),
+        shared_s=shared,
+        shared_passes=np.maximum(1.0, load.computed_tokens / efficiency.prefill_chunk),
     )
 
 

@@ -123,6 +123,30 @@ def test_a_finite_open_loop_run_ends_when_its_last_answer_does():
     assert value(batch_or_concurrency="rate=2/s", note="prompts=100") == pytest.approx(100 * 200 / (100 / 2 + e2e / 1000), rel=1e-6)
 
 
+def test_an_open_loop_far_from_the_knee_is_as_sure_as_its_arrivals():
+    calm = estimate_row(row(batch_or_concurrency="rate=0.5/s", note="prompts=400"))
+    assert calm.high80 / calm.low80 < 1.25  # 400 random gaps scatter by 1.28 / 20 = 6.4 % either way
+    busy = estimate_row(row(batch_or_concurrency="rate=500/s", note="prompts=400"))
+    assert busy.high80 / busy.low80 > 1.8
+
+
+def test_an_infinite_rate_is_all_prompts_at_once():
+    burst = {"batch_or_concurrency": "rate=inf", "note": "prompts=64"}
+    assert value(**burst, metric="ttft_p99_ms") > 20 * value(batch_or_concurrency="rate=0.1/s", metric="ttft_p99_ms")
+    assert value(**burst) == pytest.approx(value(batch_or_concurrency="rate=1e9/s", note="prompts=64"), rel=1e-2)
+
+
+def test_the_start_of_a_closed_loop_shows_in_its_last_percent():
+    of64 = {"batch_or_concurrency": 64}
+    long_run = value(**of64, metric="ttft_p99_ms", note="prompts=64000")
+    short_run = value(**of64, metric="ttft_p99_ms", note="prompts=640")
+    assert short_run > 2 * long_run
+    assert value(**of64, metric="ttft_p50_ms", note="prompts=640") == pytest.approx(
+        value(**of64, metric="ttft_p50_ms", note="prompts=64000"), rel=0.15
+    )
+    assert value(**of64, metric="ttft_ms") == pytest.approx(value(**of64, metric="ttft_mean_ms"))
+
+
 def test_per_user_is_one_over_the_time_per_token():
     assert value(metric="decode_tok_s", note="per user") == pytest.approx(1000 / value(metric="tpot_ms"))
     assert value(metric="decode_tok_s") == pytest.approx(16_000 / value(metric="tpot_ms"))

@@ -8,8 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from capacity.accelerators import find_accelerator
 from capacity.cases import COLUMNS
 from capacity.estimate import estimate_row
+from capacity.footprint import footprint
+from capacity.models import model
 
 BASE = dict.fromkeys(COLUMNS, "") | {
     "source_version": "2026",
@@ -81,6 +84,23 @@ def test_what_cannot_be_read_or_run_is_refused_by_name(changes, sentence):
         ({"model": "meta-llama/Llama-3.1-8B-Instruct"}, {}),
         ({"device_count": "2", "note": "tp=4"}, {"device_count": "4", "note": "tp=4"}),
         ({"model": "zz", "active_params_b": "80"}, {"model": "zz", "active_params_b": "8.03"}),
+        ({"quant": "FP8 (dynamic)"}, {"quant": "fp8"}),
+        ({"quant": "gptq 8bit"}, {"quant": "w8a16"}),
+        ({"quant": "int8 weight-only"}, {"quant": "w8a16"}),
+        ({"quant": "bf16/fp8kv"}, {}),
+        ({"quant": "fp32"}, {"quant": "f32"}),
+        ({"quant": "MXFP8"}, {"quant": "fp8"}),
+        ({"quant": "MLX 4bit"}, {"quant": "4bit"}),
+        ({"quant": "INT4 (AWQ)"}, {"quant": "awq"}),
+        ({"engine": "dynamo-sglang"}, {"engine": "sglang"}),
+        ({"engine": "sgl 0.5"}, {"engine": "sglang"}),
+        ({"engine": "llama-bench"}, {"engine": "llama.cpp"}),
+        ({"device": "8 x H100"}, {"device": "H100 SXM 80GB"}),
+        ({"metric": "tpot_ms_p90"}, {"metric": "tpot_p90_ms"}),
+        ({"metric": "median_ttft_ms"}, {"metric": "ttft_p50_ms"}),
+        ({"metric": "ttft_avg_ms"}, {"metric": "ttft_mean_ms"}),
+        ({"device_count": "8", "note": "tp=8; attn_dp=8"}, {"device_count": "8", "note": "attn_dp=8"}),
+        ({"device_count": "8", "note": "tp=4; attn_dp=2; moe_tp=2; moe_ep=4"}, {"device_count": "8", "note": "tp=8; attn_dp=2"}),
     ],
 )
 def test_spellings_mean_the_same(changes, same_as):
@@ -98,6 +118,32 @@ def test_spellings_mean_the_same(changes, same_as):
 )
 def test_a_note_that_the_estimate_cannot_honour_is_a_doubt(note, doubt):
     assert any(doubt in said for said in answer(note=note).doubts)
+
+
+def test_a_stated_cache_precision_makes_room():
+    many = {"batch_or_concurrency": "max", "isl": "8000", "osl": "1000"}
+    assert value(**many, note="kv_cache_dtype=fp8") > 1.2 * value(**many)
+
+
+def test_layers_shared_across_servers_wait_for_the_network():
+    inside = {"model": "Llama 3.1 405B", "params_b": "405.9", "quant": "bf16", "device_count": "16", "batch_or_concurrency": "64"}
+    within, across = answer(**inside, note="tp=8; pp=2; nodes=2"), answer(**inside, note="tp=16; nodes=2")
+    assert not any("across servers" in said for said in within.doubts)
+    assert any("across servers: the link is taken as a network of 50 GB/s" in said for said in across.doubts)
+    rack = answer(**inside | {"device": "GB200"}, note="tp=16")
+    assert not any("across servers" in said for said in rack.doubts)
+
+
+@pytest.mark.parametrize("name", ["M4 Max (40-core GPU)", "Apple M4 Max 40-core", "M4 Max 40c", "apple m4 max"])
+def test_apple_chips_are_found_by_their_cores(name):
+    assert find_accelerator(name) is not None
+
+
+def test_experts_in_mxfp4_leave_the_rest_as_it_was_published():
+    gpt, deepseek, dense = (footprint(model(name), "mxfp4") for name in ("gpt-oss-120b", "deepseek-v3", "llama-3.1-8b"))
+    assert 60e9 < gpt.weights_bytes < 67e9
+    assert 350e9 < deepseek.weights_bytes < 400e9  # 671e9 x 4.25 / 8 = 356e9, and 26e9 of it in 8 bits
+    assert dense.weights_bytes < 6.5e9
 
 
 @settings(max_examples=150, deadline=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from capacity.accelerators import accelerator
 from capacity.models import (
     benchmark_attribution,
     benchmark_scores,
@@ -14,6 +15,7 @@ from capacity.models import (
     quantization_quality,
     quantizations,
 )
+from capacity.roofline import precision_gain
 from capacity.tensors import tensor_plan
 from facts.errors import InputError
 
@@ -97,9 +99,16 @@ def test_spellings_find_their_precision(text, quantization_id):
     assert found.id == quantization_id
 
 
+CHIPS = ("nvidia-a100-sxm-80", "nvidia-h100-sxm-80", "nvidia-b200-sxm", "amd-mi355x")
+
+
 def test_precisions_that_only_store_fewer_bits_compute_in_16():
     computes = {entry.id: entry.compute for entry in quantizations()}
-    assert computes["awq"] == computes["q4_k_m"] == computes["mxfp4"] == "fp16"
+    assert computes["awq"] == computes["q4_k_m"] == computes["mxfp4_moe"] == "fp16"
+    gains = {name: [precision_gain(accelerator(device), name) for device in CHIPS] for name in ("mxfp4", "fp4", "fp8")}
+    assert gains["mxfp4"] == [1.0, 1.0, 2.0, 2.0]  # 8-bit activations where there are 4-bit units, unpacked to 16 bits elsewhere
+    assert gains["fp4"] == [1.0, 1.0, 4.0, 4.0]
+    assert gains["fp8"] == [1.0, 2.0, 2.0, 2.0]
     assert (computes["fp8"], computes["nvfp4"]) == ("fp8", "fp4")
 
 

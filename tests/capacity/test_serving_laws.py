@@ -82,10 +82,18 @@ def test_weight_only_formats_do_not_gain_operations_and_eight_bits_double_them()
 
 def test_a_ring_moves_two_n_minus_one_over_n_of_the_rows():
     cost = cost_of("llama-3.1-8b")
-    device, plain = rates(H100, cost.compute, VLLM), VLLM.model_copy(update={"link_share": 1.0, "link_s": 0.0})
+    device, plain = rates(H100, cost.compute, VLLM), VLLM.model_copy(update={"link_share": 1.0, "link_s": 0.0, "fast_link_s": None})
     moved = 2 * 32 * 2 * (7 / 8) * 100 * 4096 * 2
     assert all_reduce_s(cost, device, plain, 100, 8) == pytest.approx(moved / 450e9)
     assert all_reduce_s(cost, device, VLLM, 100, 1) == 0
+
+
+def test_a_small_all_reduce_is_sooner_over_the_accelerators_own_links():
+    cost = cost_of("llama-3.1-8b")
+    fast, slow = (rates(accelerator(name), cost.compute, VLLM) for name in ("nvidia-h100-sxm-80", "nvidia-h100-pcie-80"))
+    assert VLLM.fast_link_s == 5e-6
+    assert all_reduce_s(cost, fast, VLLM, 0, 8) == pytest.approx(2 * 32 * 3 * 5e-6)
+    assert all_reduce_s(cost, slow, VLLM, 0, 8) == pytest.approx(2 * 32 * 3 * VLLM.link_s)
 
 
 @given(gpus=st.sampled_from([2, 4, 8]), rows=st.integers(512, 8192))
