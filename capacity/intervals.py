@@ -15,6 +15,8 @@ from facts.records import Basis, Fact, Source, read_facts
 
 FITTED_GENERATIONS = frozenset({"ampere", "ada", "hopper", "volta", "turing"})
 """Chips of the rows that serving engines were fitted on."""
+UNFITTED_PRECISIONS = frozenset({"fp4", "mxfp4"})
+"""Precisions that none of those rows has."""
 MOST_EXPERTS = 16
 """Routed experts per layer in those rows, at most."""
 
@@ -57,6 +59,8 @@ def outside_rows(cost: Footprint, server: Server, efficiency: Efficiency) -> boo
         return True
     if efficiency.engine != "trtllm":
         return False
+    if cost.compute in UNFITTED_PRECISIONS:
+        return True
     return server.accelerator.generation not in FITTED_GENERATIONS or bool(np.any(np.asarray(cost.experts) > MOST_EXPERTS))
 
 

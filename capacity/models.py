@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from functools import cache, cached_property
 from importlib import resources
-from typing import Any, Self
+from typing import Self
 
 from pydantic import Field, model_validator
 
@@ -114,12 +113,6 @@ class ModelSpec(Fact):
         if self.kv_heads_by_layer and self.layers is not None and len(self.kv_heads_by_layer) != self.layers:
             raise ValueError(f"kv_heads_by_layer has {len(self.kv_heads_by_layer)} entries for {self.layers} layers")
         return self
-
-    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """A copy with changes; the tensor list that was made for this shape does not go with it."""
-        copy = super().model_copy(update=update, deep=deep)
-        copy.__dict__.pop("weights", None)
-        return copy
 
     @cached_property
     def weights(self) -> tuple[Weight, ...]:
