@@ -77,6 +77,8 @@ DETAILS = (
     "tpot_p95_ms",
     "languages",
     "modality",
+    "must_have",
+    "tie_breakers",
     "horizon_months",
 )
 """The workload's fields under 'More assumptions'."""

@@ -648,8 +648,9 @@ def _show(recommendation: Recommendation) -> None:
     console = Console(highlight=False, markup=False)
     horizon = recommendation.scenario.workload.horizon_months
     console.print(recommendation.choice.sentence, style="bold")
-    if recommendation.choice.why_they_differ:
-        console.print(recommendation.choice.why_they_differ)
+    for said in (recommendation.choice.why_they_differ, recommendation.choice.tie_broken):
+        if said:
+            console.print(said)
     for alarm in recommendation.alarms:
         console.print(f"Note: {alarm}", style="yellow")
     console.print()
@@ -665,9 +666,24 @@ def _show(recommendation: Recommendation) -> None:
         if not option.feasible:
             console.print(f"Refused: {option.title}: {option.refused_because}", style="dim")
     console.print()
+    for said in _about_the_choice(recommendation):
+        console.print(said)
     console.print(recommendation.measured.sentence)
     inputs = recommendation.inputs_sha256[:12]
     console.print(f"Prices as of {recommendation.as_of}, method {recommendation.method_version}, inputs {inputs}.")
+
+
+def _about_the_choice(recommendation: Recommendation) -> list[str]:
+    """The recommended option's shortlist and what it means for the organisation, line by line."""
+    option = recommendation.option(recommendation.choice.option_id)
+    if option is None:
+        return []
+    lines = []
+    if option.base_model is not None:
+        names = ", ".join(entry.name for entry in option.base_model.shortlist)
+        lines.append(f"Shortlist of the pilot: {names} ({option.base_model.because}). {option.base_model.sentence}".rstrip())
+        lines.extend(f"Left out: {said}." for said in option.base_model.left_out)
+    return [*lines, *(f"{factor.name.capitalize()}: {factor.level}; {factor.because}." for factor in option.factors)]
 
 
 def _three_arms(recommendation: Recommendation, horizon: int) -> Table:

@@ -7,6 +7,7 @@ from typing import Final
 from pricing.prices import Freshness, freshness
 from selector.evaluation import Asked, Evaluation
 from selector.input_slips import input_alarms
+from selector.languages import code_of
 from selector.tasks import unusual_type
 from workloads.demand import Residency
 
@@ -24,6 +25,7 @@ def alarms_of(asked: Asked, evaluations: tuple[Evaluation, ...]) -> tuple[str, .
         *input_alarms(asked.scenario, asked.catalog),
         _old_blended_price(asked),
         _newer_reference(asked),
+        _unknown_languages(asked),
         _stale_prices(asked, evaluations),
         _nobody_to_run_it(asked),
         _no_double_running(asked),
@@ -63,6 +65,13 @@ def _newer_reference(asked: Asked) -> str:
     if name in EVIDENCE_REFERENCES:
         return ""
     return f"the chances come from comparisons with GPT-4-class models of 2023-24; against {name} they flatter if it is better than those"
+
+
+def _unknown_languages(asked: Asked) -> str:
+    unknown = [text for text in asked.scenario.workload.languages if code_of(text) is None]
+    if not unknown:
+        return ""
+    return f"language not known here: {', '.join(unknown)}; write a code such as 'de' or an English name, or ask each maker yourself"
 
 
 def _stale_prices(asked: Asked, evaluations: tuple[Evaluation, ...]) -> str:

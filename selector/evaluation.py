@@ -35,13 +35,15 @@ from pricing.tco import (
     rented_costs,
     serving_kwh,
 )
+from selector.base_models import Tried, candidates, chosen, why_left_out
 from selector.catalog import Catalog
+from selector.factors import factors_of
 from selector.gates import Candidate, refusal, screen
 from selector.local import LocalMachine, local_curve, why_no_machine
 from selector.options import Option
 from selector.own_test import gate_of, passed, tested
 from selector.quality import Kind, quality_of
-from selector.results import Arm, Placement, Plan, QualityPrior, Verdict
+from selector.results import Arm, Factor, Placement, Plan, QualityPrior, Verdict
 from selector.scenarios import Scenario
 from selector.tasks import Task
 from workloads.demand import Residency, TokenVolume, Workload
@@ -70,6 +72,7 @@ class Supply:
     rental, server: of servers, or None
     commitment: servers that are paid for a term, needed or not, or None
     low, high: the cheapest and the dearest comparable offer over the price taken
+    sellers: who sell the same on that day, the one taken among them; 0 where nothing is bought
     device_id, server_title: the server, or ""
     at_most: how many of it there are; 0 for no limit
     gpus: of one replica
@@ -95,6 +98,7 @@ class Supply:
     commitment: Commitment | None = None
     low: float = 1.0
     high: float = 1.0
+    sellers: int = 0
     device_id: str = ""
     server_title: str = ""
     at_most: int = 0
@@ -159,6 +163,7 @@ class Bill:
     price, rental, server: what the costs rest on
     training: what tuning costs, or None
     refused_because: why it may not be taken although it can be priced, or None
+    sellers: who sell the same, see `Supply`
     kwh: electricity of its servers in each month, None where tokens are bought or the power is not known; (months,)
     notes: what a reader should know
     """
@@ -171,6 +176,7 @@ class Bill:
     server: ServerPrice | None = None
     training: FinetuneCosts | None = None
     refused_because: str | None = None
+    sellers: int = 0
     kwh: NDArray[np.float64] | None = None
     notes: tuple[str, ...] = ()
 
@@ -187,6 +193,10 @@ class Evaluation:
     refused_because: the first refusal, or None
     live_after_months: months in which the baseline still serves
     gate_passed: the user's own test shows it good enough
+    factors: what it means for the organisation
+    tried: its base models that were priced, in their order; empty where it has only one
+    untried: base models that pass the filters and were not priced, because none can cost less
+    left_out: base models that a hard filter refused, with the reason
     """
 
     option: Option
@@ -197,6 +207,10 @@ class Evaluation:
     refused_because: str | None
     live_after_months: int
     gate_passed: bool = False
+    factors: tuple[Factor, ...] = ()
+    tried: tuple[Tried, ...] = ()
+    untried: tuple[Option, ...] = ()
+    left_out: tuple[tuple[str, str], ...] = ()
 
     @property
     def feasible(self) -> bool:
@@ -225,7 +239,31 @@ class Asked:
 
 
 def evaluate(option: Option, asked: Asked) -> Evaluation:
-    """Gates, servers, bill: everything about an option that does not need the others."""
+    """Gates, servers, bill: everything about an option that does not need the others.
+
+    Of its base models one is taken: by the hard filters, then by cost.
+    """
+    if not option.also:
+        return evaluate_model(option, asked)
+    reasons = [(one, why_left_out(one, asked.scenario.workload)) for one in candidates(option)]
+    passing = [one for one, why in reasons if why is None]
+    left_out = tuple((one.model, why) for one, why in reasons if why is not None)
+    if not passing:
+        return replace(evaluate_model(reasons[0][0], asked), left_out=left_out)
+    found = [evaluate_model(passing[0], asked)]
+    if not _refused_whatever_the_model(found[0]) and not at_the_floor(found[0]):
+        found += [evaluate_model(one, asked) for one in passing[1:]]
+    tried = tuple(tried_of(one) for one in found)
+    return replace(found[chosen(tried)], tried=tried, untried=tuple(passing[len(found) :]), left_out=left_out)
+
+
+def with_all_tried(found: Evaluation, asked: Asked) -> Evaluation:
+    """With the base models priced that did not have to be: for the option that a pilot is about."""
+    return replace(found, tried=(*found.tried, *(tried_of(evaluate_model(one, asked)) for one in found.untried)), untried=())
+
+
+def evaluate_model(option: Option, asked: Asked) -> Evaluation:
+    """An option with the base model it names."""
     workload = asked.scenario.workload
     own_test = gate_of(option, asked.catalog.gates)
     quality = tested(_quality(option.kind, workload, asked.task), own_test)
@@ -237,18 +275,22 @@ def evaluate(option: Option, asked: Asked) -> Evaluation:
         bill = _bill(supplies, asked)
     except InputError as error:
         missing = str(error)
+    provider = bill.provider if bill else option.api.partition(":")[0]
+    plan, sellers = (bill.plan, bill.sellers) if bill else (None, 0)
+    factors = factors_of(option, workload, provider=provider, sellers=sellers, plan=plan)
     verdicts = screen(
         Candidate(
             option=option,
             quality=quality,
             workload=workload,
             task=asked.task,
-            provider=bill.provider if bill else option.api.partition(":")[0],
+            provider=provider,
             context_tokens=_context(option, bill),
             licence=_licence(option),
             total_usd=None if bill is None else float(bill.costs.total_usd),
             last_resort=option.arm in asked.last_resort,
             own_test=own_test,
+            factors=factors,
         )
     )
     refused = refusal(verdicts) or (bill and bill.refused_because) or (missing and f"{_missing_gate(option)}: {missing}")
@@ -261,7 +303,43 @@ def evaluate(option: Option, asked: Asked) -> Evaluation:
         refused_because=refused,
         live_after_months=_months_to_live(option, asked),
         gate_passed=passed(own_test),
+        factors=factors,
     )
+
+
+def tried_of(found: Evaluation) -> Tried:
+    """An evaluation as one of several base models."""
+    total = None if found.bill is None else float(found.bill.costs.total_usd)
+    return Tried(option=found.option, total_usd=total, refused_because=found.refused_because)
+
+
+def _refused_whatever_the_model(found: Evaluation) -> bool:
+    """Whether the gate that refuses an option asks nothing of its base model; then no other is looked for."""
+    gate = (found.refused_because or "").partition(":")[0]
+    return gate in ("residency", "organisation", "labels", "knowledge", "task", "quality", "measurement")
+
+
+def at_the_floor(found: Evaluation) -> bool:
+    """Whether no other model of the class can cost less: every server carries this one, it takes the cheapest, and one working copy of it.
+
+    Tokens are sold at prices of their own, and a machine at hand costs the same whatever runs on it.
+    """
+    plan = found.bill.plan if found.bill else None
+    if plan is None:
+        return False
+    if found.option.placement is Placement.LOCAL:
+        return True
+    if plan.replicas - plan.spare_replicas > 1 or len(found.supplies) < len(found.option.servers):
+        return False
+    prices = {(supply.device_id, supply.gpus): _replica_price(supply) for supply in found.supplies}
+    return prices[(plan.device_id, plan.gpus_per_replica)] <= min(prices.values())
+
+
+def _replica_price(supply: Supply) -> float:
+    """Of one copy's servers, to compare the servers of one option: a rent an hour or a price to own."""
+    if supply.rental is not None:
+        return supply.rental.usd_per_gpu_hour * supply.gpus
+    return supply.server.capex_usd_per_gpu * supply.gpus if supply.server is not None else 0.0
 
 
 def _bill(supplies: tuple[Supply, ...], asked: Asked) -> Bill:
@@ -282,6 +360,7 @@ def _bill(supplies: tuple[Supply, ...], asked: Asked) -> Bill:
         server=supply.server,
         training=_training(supply, numbers),
         refused_because=refused,
+        sellers=supply.sellers,
         kwh=_kwh(supply, asked, numbers),
         notes=supply.notes,
     )
@@ -585,7 +664,7 @@ def _managed_supply(option: Option, asked: Asked) -> Supply:
         f"{low:.2f} to {ranked[-1].provider} {high:.2f} USD per Mtok at your mix"
     )
     supply = _token_supply(option, asked, price)
-    return replace(supply, low=low / middle, high=high / middle, notes=(note, *supply.notes))
+    return replace(supply, low=low / middle, high=high / middle, sellers=len(offers), notes=(note, *supply.notes))
 
 
 def _token_supply(option: Option, asked: Asked, price: ApiPrice) -> Supply:
@@ -620,9 +699,9 @@ def _server_supplies(option: Option, asked: Asked) -> tuple[Supply, ...]:
 def _server_supply(option: Option, asked: Asked, device_id: str, gpus: int) -> Supply:
     rental: RentalPrice | None = None
     owned: ServerPrice | None = None
-    low, high = 1.0, 1.0
+    low, high, sellers = 1.0, 1.0, 0
     if option.placement is Placement.RENTED:
-        rental, low, high = _rental(asked, device_id, gpus)
+        rental, low, high, sellers = _rental(asked, device_id, gpus)
     else:
         owned = _owned(asked.catalog.prices.server(device_id), device_id, asked)
     device = accelerator(device_id)
@@ -640,6 +719,7 @@ def _server_supply(option: Option, asked: Asked, device_id: str, gpus: int) -> S
         server=owned,
         low=low,
         high=high,
+        sellers=sellers,
         device_id=device_id,
         server_title=f"{gpus} x {device.name}" if gpus > 1 else device.name,
         gpus=gpus,
@@ -672,8 +752,8 @@ def _committed(supply: Supply, asked: Asked) -> Supply:
     return replace(supply, commitment=commitment, notes=(*supply.notes, note))
 
 
-def _rental(asked: Asked, device_id: str, gpus: int) -> tuple[RentalPrice, float, float]:
-    """The rent of a device, and the cheapest and dearest of the same offers over it; the user's own rent has no range."""
+def _rental(asked: Asked, device_id: str, gpus: int) -> tuple[RentalPrice, float, float, int]:
+    """The rent of a device, the cheapest and dearest of the same offers over it, and who makes them; the user's own rent has no range."""
     book = asked.catalog.prices
     providers, term = _cleared(asked), asked.scenario.prices.rental_term
     rental = book.rental(device_id, providers=providers, gpus_per_replica=gpus, term=term)
@@ -683,9 +763,10 @@ def _rental(asked: Asked, device_id: str, gpus: int) -> tuple[RentalPrice, float
     if rental is None:
         raise InputError(f"no {RENTED_HOW[term]} rent of {device_id} is known on {asked.catalog.as_of}")
     offers = book.rental_offers(device_id, providers=providers, gpus_per_replica=gpus, term=term)
+    sellers = max(len({offer.provider for offer in offers}), 1)
     if rental.hidden or not offers:
-        return rental, 1.0, 1.0
-    return rental, offers[0].usd_per_gpu_hour / rental.usd_per_gpu_hour, offers[-1].usd_per_gpu_hour / rental.usd_per_gpu_hour
+        return rental, 1.0, 1.0, sellers
+    return rental, offers[0].usd_per_gpu_hour / rental.usd_per_gpu_hour, offers[-1].usd_per_gpu_hour / rental.usd_per_gpu_hour, sellers
 
 
 def _planned(curve: ServingCurve, asked: Asked, gpus: int, answer_tokens: float, *, spare_replicas: int) -> CapacityPlan:

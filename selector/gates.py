@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from pricing.prices import is_provider
+from selector.base_models import languages_missing, languages_words, reads
+from selector.factors import unmet
 from selector.gap_gate import GateResult, GateVerdict
+from selector.languages import code_of, name_of
 from selector.options import MIN_LABELS_TO_TUNE, Option
 from selector.own_test import passed
 from selector.quality import Kind
-from selector.results import Arm, Placement, QualityPrior, Verdict
+from selector.results import Factor, Level, Placement, QualityPrior, Verdict
 from selector.tasks import Family, Task
 from workloads.demand import KnowledgeChanges, Modality, Residency, TaskType, Workload
 
@@ -35,6 +38,7 @@ class Candidate:
     total_usd: its bill over the horizon, None where it cannot be priced
     last_resort: nothing better is left, so that any chance will do
     own_test: the user's own test of it, or None
+    factors: what it means for the organisation
     """
 
     option: Option
@@ -47,6 +51,7 @@ class Candidate:
     total_usd: float | None = None
     last_resort: bool = False
     own_test: GateResult | None = None
+    factors: tuple[Factor, ...] = ()
 
 
 Gate = Callable[[Candidate], Verdict]
@@ -84,9 +89,43 @@ def modality(candidate: Candidate) -> Verdict:
     beyond = [kind for kind in candidate.workload.modality if kind is not Modality.TEXT]
     if not beyond:
         return Verdict(gate="modality", passed=True, reason="text only")
-    if candidate.option.arm in (Arm.API, Arm.API_SMALL, Arm.API_TUNED):
+    able = reads(candidate.option)
+    if able is None:
         return Verdict(gate="modality", passed=True, reason=f"taken as able to read {' and '.join(beyond)}; check with the vendor")
-    return Verdict(gate="modality", passed=False, reason=f"reads text only, the workload has {' and '.join(beyond)}")
+    unread = [kind for kind in beyond if kind not in able]
+    if not unread:
+        words = " and ".join(beyond)
+        return Verdict(
+            gate="modality", passed=True, reason=f"its maker says that it reads {words}; the encoder for that is not in the bill"
+        )
+    what = " and ".join(["text", *sorted(able)]) + (" only" if not able else "")
+    return Verdict(gate="modality", passed=False, reason=f"reads {what}, the workload has {' and '.join(unread)}")
+
+
+def languages(candidate: Candidate) -> Verdict:
+    """Does its maker say that it knows the languages of the traffic?"""
+    wanted = candidate.workload.languages
+    if not wanted:
+        return Verdict(gate="languages", passed=True, reason="no language is stated")
+    stated = languages_words(candidate.option)
+    if not stated:
+        return Verdict(gate="languages", passed=True, reason=f"taken as knowing {', '.join(map(_language, wanted))}; check with the vendor")
+    missing = languages_missing(candidate.option, wanted)
+    if missing:
+        reason = f"not shown that it knows {', '.join(map(_language, missing))}: its maker states {stated}"
+        return Verdict(gate="languages", passed=False, reason=reason)
+    reason = f"its maker states {stated}, {', '.join(map(_language, wanted))} among them; how well is for your own test to show"
+    return Verdict(gate="languages", passed=True, reason=reason)
+
+
+def organisation(candidate: Candidate) -> Verdict:
+    """Does it meet what the organisation must have?"""
+    if not candidate.workload.must_have:
+        return Verdict(gate="organisation", passed=True, reason="no requirement beside the others is stated")
+    missed = unmet(candidate.factors, candidate.workload)
+    if missed is None:
+        return Verdict(gate="organisation", passed=True, reason=f"meets what you must have: {', '.join(candidate.workload.must_have)}")
+    return Verdict(gate="organisation", passed=False, reason=f"{missed.name} is a must and is met {_how_far(missed)}: {missed.because}")
 
 
 def context(candidate: Candidate) -> Verdict:
@@ -177,5 +216,25 @@ def chance(candidate: Candidate) -> Verdict:
     return Verdict(gate="quality", passed=enough or candidate.last_resort, reason=reason)
 
 
-SCREENING: Final[tuple[Gate, ...]] = (residency, licence, modality, context, labels, knowledge, task_fit, budget, chance)
+def _language(text: str) -> str:
+    return name_of(code_of(text) or text)
+
+
+def _how_far(factor: Factor) -> str:
+    return "not at all" if factor.level is Level.NO else "in part only"
+
+
+SCREENING: Final[tuple[Gate, ...]] = (
+    residency,
+    organisation,
+    licence,
+    languages,
+    modality,
+    context,
+    labels,
+    knowledge,
+    task_fit,
+    budget,
+    chance,
+)
 """In the order in which they refuse."""

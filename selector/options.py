@@ -10,6 +10,7 @@ from typing import Self
 
 from pydantic import model_validator
 
+from capacity.models import model
 from facts.errors import InputError
 from facts.records import Fact, read_facts
 from selector.quality import Kind
@@ -32,9 +33,11 @@ class ArmFact(Fact):
     kind: Kind
     """Which published cases it is read with."""
     title: str
-    """For the reader."""
+    """For the reader; {model} is the base model's name."""
     model: str = ""
-    """Id in the model catalogue, for what is served on a server."""
+    """Id in the model catalogue, for what is served."""
+    also: tuple[str, ...] = ()
+    """Other base models of the same class; of equal cost the first stands."""
     api: str = ""
     """provider:model of a named API."""
     hosted_as: str = ""
@@ -61,8 +64,8 @@ class ArmFact(Fact):
         for placement in self.placements:
             if placement is Placement.API and not self.api:
                 raise ValueError(f"'{self.id}' is placed at an API and names none")
-            if placement is Placement.MANAGED and not self.hosted_as:
-                raise ValueError(f"'{self.id}' is managed and names no hosted_as")
+            if placement is Placement.MANAGED and (not self.hosted_as or (self.also and self.hosted_as != self.model)):
+                raise ValueError(f"'{self.id}' is managed and names no hosted_as, or one that is not its model")
             if placement in (Placement.RENTED, Placement.OWNED) and not (self.model and self.servers and self.engine):
                 raise ValueError(f"'{self.id}' is {placement} and lacks model, servers or engine")
         return self
@@ -76,6 +79,8 @@ class Option:
     title: for the reader
     arm, placement, kind: what it is
     model: id in the model catalogue, or the API's provider:model
+    also: other base models that may stand in its place
+    title_form: the title with {model} for the name of the base model, '' where it names none
     api: provider:model, for placement api
     hosted_as, hosts: for placement managed
     servers: (device id, GPUs) to choose from, for placements rented and owned
@@ -94,6 +99,8 @@ class Option:
     placement: Placement
     kind: Kind
     model: str
+    also: tuple[str, ...] = ()
+    title_form: str = ""
     api: str = ""
     hosted_as: str = ""
     hosts: tuple[str, ...] = ()
@@ -150,11 +157,13 @@ def _option(arm: ArmFact, placement: Placement) -> Option:
     words = {Placement.RENTED: ", rented", Placement.OWNED: ", own servers"}.get(placement, "")
     return Option(
         id=arm.id + suffix,
-        title=arm.title + words,
+        title=arm.title.replace("{model}", model(arm.model).name if arm.model else "") + words,
         arm=arm.arm,
         placement=placement,
         kind=arm.kind,
         model=arm.api if placement is Placement.API else arm.model,
+        also=() if placement is Placement.API else arm.also,
+        title_form=arm.title + words if "{model}" in arm.title else "",
         api=arm.api if placement is Placement.API else "",
         hosted_as=arm.hosted_as,
         hosts=arm.hosts,

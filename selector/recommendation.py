@@ -18,8 +18,10 @@ from pricing.finance import npv_usd, payback_months, roi
 from pricing.tco import amortised_view, co2e_kg
 from selector import sentences
 from selector.alarms import alarms_of
+from selector.base_models import NOT_BY_QUALITY, SHORTLISTED, Tried, choice_of, entry_of
 from selector.catalog import Catalog
-from selector.evaluation import Asked, Bill, Evaluation, evaluate, spent_if_it_fails_usd
+from selector.evaluation import Asked, Bill, Evaluation, evaluate, spent_if_it_fails_usd, tried_of, with_all_tried
+from selector.factors import preference, winner
 from selector.linear import linear_rows
 from selector.local import local_machine
 from selector.options import list_options
@@ -30,11 +32,14 @@ from selector.results import (
     METHOD_VERSION,
     Action,
     Arm,
+    BaseModelChoice,
+    BaseModelEntry,
     Choice,
     Leaf,
     Line,
     Measured,
     Month,
+    MovesMost,
     OptionResult,
     PathStep,
     Placement,
@@ -118,11 +123,13 @@ def conclude(considered: Considered) -> Recommendation:
     """Rank what was considered, and say what to do."""
     asked, baseline, evaluations = considered.asked, considered.baseline, considered.evaluations
     scenario, catalog, leaf = asked.scenario, asked.catalog, considered.leaf
+    evaluations = _shortlisted(considered)
     results = tuple(_result(evaluation, baseline, considered.fallback, asked) for evaluation in evaluations)
     results = _against_70b(results, evaluations)
     results = (results[0], *sorted(results[1:], key=_rank))
     results = _mark_tree_pick(results, leaf)
-    choice = _choice(results, baseline.option.id, considered.fallback, scenario.workload.horizon_months)
+    results = tuple(replace(result, base_model=_base_model(result, evaluations, results)) for result in results)
+    choice = _choice(results, considered)
     table = _table(results, baseline.option.id)
     sources = sources_of(evaluations, asked, choice.option_id)
     return Recommendation(
@@ -164,9 +171,12 @@ def expected_of(evaluation: Evaluation, fallback: Evaluation | None, asked: Aske
 
 def best_of(considered: Considered) -> Evaluation | None:
     """The recommended option, without the rest of the decision; None where nothing is feasible."""
-    feasible = [found for found in considered.evaluations if found.feasible]
-    costs = {found.option.id: expected_of(found, considered.fallback, considered.asked) for found in feasible}
-    return min(feasible, key=lambda found: (costs[found.option.id] or 0.0, found.option.id), default=None)
+    feasible = sorted((found for found in considered.evaluations if found.feasible), key=lambda found: found.option.id)
+    if not feasible:
+        return None
+    costs = [expected_of(found, considered.fallback, considered.asked) or 0.0 for found in feasible]
+    workload = considered.asked.scenario.workload
+    return feasible[winner(costs, [preference(found.factors, workload) for found in feasible])]
 
 
 def action_of(*, option_id: str | None, arm: Arm | None, probability: float, gate_passed: bool, baseline_id: str) -> Action:
@@ -208,6 +218,7 @@ def _result(evaluation: Evaluation, baseline: Evaluation, fallback: Evaluation |
         quality=evaluation.quality,
         live_after_months=float(evaluation.live_after_months),
         gate_passed=evaluation.gate_passed,
+        factors=evaluation.factors,
         notes=tuple(note for note in (option.note,) if note),
     )
     if bill is None:
@@ -309,14 +320,52 @@ def _mark_tree_pick(results: tuple[OptionResult, ...], leaf: Leaf) -> tuple[Opti
     return tuple(replace(result, tree_pick=result is pick) for result in results)
 
 
-def _choice(results: tuple[OptionResult, ...], baseline_id: str, fallback: Evaluation | None, horizon: int) -> Choice:
+def _shortlisted(considered: Considered) -> tuple[Evaluation, ...]:
+    """The evaluations, with every base model priced of the recommended option: the pilot is about that one."""
+    best = best_of(considered)
+    return tuple(
+        with_all_tried(found, considered.asked) if best is not None and found.option.id == best.option.id else found
+        for found in considered.evaluations
+    )
+
+
+def _base_model(result: OptionResult, evaluations: tuple[Evaluation, ...], results: tuple[OptionResult, ...]) -> BaseModelChoice | None:
+    """The base model of an option, and a shortlist that other options of the same arm and placement may stand on too."""
+    options = {found.option.id: found.option for found in evaluations}
+    found = next(found for found in evaluations if found.option.id == result.id)
+    peers = [
+        entry_of(options[other.id], other.total_usd)
+        for other in results
+        if other.feasible and other.id != result.id and (other.arm, other.placement) == (result.arm, result.placement)
+    ]
+    if found.option.placement is Placement.API:
+        return _api_shortlist(result, found, peers)
+    priced = found.tried or (tried_of(found),)
+    unpriced = [Tried(option=one, total_usd=None, refused_because=None) for one in found.untried]
+    return choice_of(found.option, (*priced, *unpriced), found.left_out, peers)
+
+
+def _api_shortlist(result: OptionResult, found: Evaluation, peers: list[BaseModelEntry]) -> BaseModelChoice | None:
+    """Models of one kind of API beside each other; None where there is nothing beside it, and for today's model."""
+    if not peers or not result.feasible or result.arm is Arm.API:
+        return None
+    entries = (entry_of(found.option, result.total_usd), *sorted(peers, key=lambda entry: entry.total_usd or 0.0))[:SHORTLISTED]
+    return BaseModelChoice(
+        model=result.model, name=result.model, because="models of this kind that may be used", shortlist=entries, sentence=NOT_BY_QUALITY
+    )
+
+
+def _choice(results: tuple[OptionResult, ...], considered: Considered) -> Choice:
+    workload, fallback = considered.asked.scenario.workload, considered.fallback
+    baseline_id, horizon = considered.baseline.option.id, workload.horizon_months
     by_id = {result.id: result for result in results}
     feasible = sorted((result for result in results if result.feasible), key=_rank)
     baseline = by_id[baseline_id]
     tree = next((result for result in results if result.tree_pick), None)
     cheapest = min(feasible, key=lambda result: (result.total_usd or 0.0, result.id), default=None)
-    best = feasible[0] if feasible else None
+    best, tie_broken = _taken(feasible, considered)
     action = _action(best, baseline_id)
+    moved = None if best is None else _moves_most(considered, best, feasible)
     shown_fallback = by_id[fallback.option.id] if fallback is not None else None
     saving = None
     if best is not None and baseline.total_usd is not None and best.total_usd is not None:
@@ -329,12 +378,32 @@ def _choice(results: tuple[OptionResult, ...], baseline_id: str, fallback: Evalu
         tree_option_id=None if tree is None else tree.id,
         cheapest_option_id=None if cheapest is None else cheapest.id,
         why_they_differ=sentences.why_they_differ(best, tree, cheapest),
-        sentence=sentences.verdict(action, best, baseline, horizon),
+        sentence=sentences.verdict(action, best, baseline, horizon, "" if moved is None else moved.words),
         saving_usd=saving,
         npv_usd=None if best is None else best.npv_usd,
         payback_months=None if best is None else best.payback_months,
         probability=None if best is None else best.quality.probability,
+        tie_broken=tie_broken,
+        moves_most=moved,
     )
+
+
+def _taken(feasible: list[OptionResult], considered: Considered) -> tuple[OptionResult | None, str]:
+    """The feasible option of lowest expected cost, or one nearly as cheap that the organisation prefers; and what decided then."""
+    if not feasible:
+        return None, ""
+    workload = considered.asked.scenario.workload
+    costs = [result.expected_usd or 0.0 for result in feasible]
+    place = winner(costs, [preference(result.factors, workload) for result in feasible])
+    return feasible[place], "" if place == 0 else sentences.tie_broken(feasible[place], feasible[0], workload.tie_breakers)
+
+
+def _moves_most(considered: Considered, best: OptionResult, feasible: list[OptionResult]) -> MovesMost | None:
+    """For the recommended option, or for the next best one where the advice is to stay."""
+    from selector.moves import moves_most  # it reads what is decided here
+
+    about = best if best.id != considered.baseline.option.id else next((one for one in feasible if one.id != best.id), None)
+    return None if about is None else moves_most(considered, about.id)
 
 
 def _action(best: OptionResult | None, baseline_id: str) -> Action:

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from facts.records import Basis
 from selector.scenarios import Scenario
+from workloads.demand import OrganisationalFactor
 
 METHOD_VERSION = "1"
 """Raised, with a CHANGELOG line, when older reports no longer compare."""
@@ -167,6 +168,96 @@ class Plan:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BaseModelEntry:
+    """A base model on the shortlist of an option's pilot.
+
+    model, name: id in the catalogue, and what people call it
+    licence: of its weights
+    context_tokens: its window, None where it is not known
+    languages: what its maker states, in a few words
+    total_usd: the option's bill over the horizon with it
+    """
+
+    model: str
+    name: str
+    licence: str
+    context_tokens: int | None
+    languages: str
+    total_usd: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseModelChoice:
+    """Which base model an option is priced with, and which others a pilot should try.
+
+    model, name: the one taken
+    because: how many passed the hard filters, and what decided between them
+    shortlist: the first three for the pilot, the one taken first
+    left_out: those that a filter refused, each with the reason
+    sentence: that quality does not separate them before a test; '' where there is nothing to separate
+    """
+
+    model: str
+    name: str
+    because: str
+    shortlist: tuple[BaseModelEntry, ...]
+    left_out: tuple[str, ...] = ()
+    sentence: str = ""
+
+
+class Level(StrEnum):
+    """How far an organisational factor is met."""
+
+    YES = "yes"
+    PARTLY = "partly"
+    NO = "no"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Factor:
+    """What an option means for the organisation, beside its money. Stated, never folded into a score.
+
+    name: privacy, latency, ownership or leverage
+    level: yes, partly or no
+    because: why, in a sentence
+    """
+
+    name: OrganisationalFactor
+    level: Level
+    because: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class MovesMost:
+    """The one number that moves a verdict most, each number moved alone to the ends of its range.
+
+    key, label, unit: which number
+    low, base, high: its range and the value in use
+    option_id: about which option: the recommended one, or the best alternative where the advice is to stay
+    moved: what is moved, 'expected saving' against today's model (chance x saving, less the other chance x what the test costs), or 'cost'
+        over the horizon where today's model may not run
+    usd, low_usd, high_usd: of it, as decided and with the number at either end
+    option_id_low, option_id_high: what is recommended there, None where nothing is possible
+    words: the clause that stands in the verdict
+    """
+
+    key: str
+    label: str
+    unit: str
+    low: float
+    base: float
+    high: float
+    option_id: str
+    moved: str
+    usd: float
+    low_usd: float
+    high_usd: float
+    option_id_low: str | None
+    option_id_high: str | None
+    words: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Line:
     """One named amount.
 
@@ -222,6 +313,8 @@ class OptionResult:
     live_after_months: months in which the baseline still serves
     gate_passed: the user's own test shows it good enough
     tree_pick: the decision tree's own choice
+    base_model: which base model it is priced with and which the pilot should try; None for what is bought as an API
+    factors: privacy, latency, ownership of the weights and leverage, each with a level and a reason
     notes: what a reader should know
     """
 
@@ -258,6 +351,8 @@ class OptionResult:
     live_after_months: float = 0.0
     gate_passed: bool = False
     tree_pick: bool = False
+    base_model: BaseModelChoice | None = None
+    factors: tuple[Factor, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -272,6 +367,8 @@ class Choice:
     tree_option_id: the decision tree's pick
     cheapest_option_id: the lowest total among feasible options, whatever its quality
     why_they_differ: when recommended, tree's pick and cheapest are not the same; else ""
+    tie_broken: which preference of the organisation decided between options of nearly equal expected cost; else ""
+    moves_most: the one number that moves the verdict most, None where nothing is recommended
     sentence: the verdict in one plain sentence
     saving_usd: baseline's total less the option's, over the horizon
     npv_usd, payback_months: of the option against the baseline
@@ -290,6 +387,8 @@ class Choice:
     npv_usd: float | None
     payback_months: float | None
     probability: float | None
+    tie_broken: str = ""
+    moves_most: MovesMost | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

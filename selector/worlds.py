@@ -24,6 +24,7 @@ from selector.evaluation import (
     server_costs,
     spent_if_it_fails_usd,
 )
+from selector.factors import TIE_SHARE, preference
 from selector.gates import MIN_PROBABILITY
 from selector.ranges import SPEED, baseline_usd_per_mtok, quality_key
 from selector.recommendation import ERROR_SHARE_WITHIN_MARGIN, Considered
@@ -130,8 +131,21 @@ def worlds_of(
         expected = np.where(is_fallback, totals, chances * totals + (1.0 - chances) * failing)
     possible = np.stack([option.possible for option in options])
     expected = np.where(possible, expected, np.inf)
-    best = np.where(possible.any(axis=0), expected.argmin(axis=0), -1)
+    best = np.where(possible.any(axis=0), _taken(expected, options, considered), -1)
     return Worlds(rows=rows, options=options, baseline=baseline, fallback_usd=fallback, expected_usd=expected, best=best)
+
+
+def _taken(expected: NDArray[np.float64], options: Sequence[OptionWorlds], considered: Considered) -> NDArray[np.intp]:
+    """The lowest expected cost, or, where the organisation has preferences, the best preferred of those within a tie of it; as `winner`."""
+    workload = considered.asked.scenario.workload
+    if not workload.tie_breakers:
+        return np.asarray(expected.argmin(axis=0))
+    preferences = [preference(option.evaluation.factors, workload) for option in options]
+    ranks = np.array([sorted(set(preferences)).index(one) for one in preferences], dtype=np.float64)[:, np.newaxis]
+    lowest = expected.min(axis=0)
+    near = expected <= lowest + TIE_SHARE * np.abs(lowest)
+    near_ranks = np.where(near, ranks, np.inf)
+    return np.asarray(np.where(near_ranks == near_ranks.min(axis=0), expected, np.inf).argmin(axis=0))
 
 
 def numbers_at(considered: Considered, values: Values) -> Numbers:

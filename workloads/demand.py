@@ -82,6 +82,15 @@ class Modality(StrEnum):
     AUDIO = "audio"
 
 
+class OrganisationalFactor(StrEnum):
+    """What an organisation may care about beside money: where the data goes, how it feels to use, who owns the weights, who can be left."""
+
+    PRIVACY = "privacy"
+    LATENCY = "latency"
+    OWNERSHIP = "ownership"
+    LEVERAGE = "leverage"
+
+
 class Workload(Fact):
     """One workload as its owner states it."""
 
@@ -139,6 +148,11 @@ class Workload(Fact):
     """Languages of the traffic."""
     modality: tuple[Modality, ...] = (Modality.TEXT,)
     """What goes in: text, image, audio."""
+    must_have: tuple[OrganisationalFactor, ...] = ()
+    """Hard requirements: data stays on your machines (privacy), the stated response time is planned for (latency), the weights are yours
+    (ownership), the seller can be left without changing the model (leverage)."""
+    tie_breakers: tuple[OrganisationalFactor, ...] = ()
+    """The same, most important first, where expected costs are nearly equal; they never outweigh money."""
     baseline_model: str = Field(default="openai:gpt-4o", pattern=r"^[A-Za-z0-9_.\-]+:\S+$")
     """The model used or considered today, as provider:model."""
     horizon_months: int = Field(default=12, ge=1, le=36)

@@ -287,10 +287,11 @@ def test_tuning_needs_a_hundred_labels(labels, refused):
 
 
 def test_a_prompt_beyond_the_window_is_refused_with_both_numbers():
-    decision = decide(requests_per_day=100, input_tokens_mean=60_000, output_tokens_mean=500)
-    refused = by_arm(decision, Arm.FINE_TUNED_7B, Placement.RENTED)[0].refused_because
-    assert "60,500" in refused
-    assert "40,960" in refused
+    decision = decide(requests_per_day=100, input_tokens_mean=150_000, output_tokens_mean=500)
+    option = by_arm(decision, Arm.FINE_TUNED_7B, Placement.RENTED)[0]
+    assert "150,500" in option.refused_because
+    assert "40,960" in option.refused_because
+    assert len(option.base_model.left_out) == 4  # none of this class has a window that wide
 
 
 def test_a_service_level_nothing_keeps_refuses_with_both_times():
