@@ -675,8 +675,16 @@ def _token_supply(option: Option, asked: Asked, price: ApiPrice) -> Supply:
         price=price,
         training_usd_per_mtok=_managed_usd_per_mtok(option, asked) if option.tuned else 0.0,
         tokens_per_example=asked.scenario.workload.input_tokens + _answer_tokens(option, asked),
-        notes=(price.time_rule,) if price.time_rule else (),
+        notes=tuple(note for note in (price.time_rule, _same_vendor(option, asked)) if note),
     )
+
+
+def _same_vendor(option: Option, asked: Asked) -> str:
+    """A doubt about the one-off work of another model of today's own vendor; '' for any other option."""
+    today = asked.scenario.workload.baseline_model.partition(":")[0]
+    if option.baseline or option.placement is not Placement.API or option.api.partition(":")[0] != today:
+        return ""
+    return "implementation is counted as for a first integration; at the same vendor it may take days: state implementation_usd then"
 
 
 # ---- supplies: servers ----

@@ -53,7 +53,20 @@ def moves_most(considered: Considered, option_id: str) -> MovesMost | None:
         high_usd=high,
         option_id_low=ids[0],
         option_id_high=ids[1],
-        words=sentences.moves_most(moved, one.key, one.label, one.unit, (one.low, one.high), (low, high), instead),
+        words=sentences.moves_most(
+            sentences.Moved(
+                key=one.key,
+                label=one.label,
+                unit=one.unit,
+                low=one.low,
+                high=one.high,
+                of=moved,
+                low_usd=low,
+                high_usd=high,
+                next_best="" if option_id == ends.recommended(2) else titles[option_id],
+                instead=instead,
+            )
+        ),
     )
 
 

@@ -3,8 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
 
 from selector.results import Action, OptionResult
+
+PHRASES: Final = {
+    "api_price_change_share_per_year": "the change of API prices",
+    "cascade_escalation_share": "the share sent on to the large model",
+    "delay_months": "the delay of going live",
+    "evaluation_engineer_days": "the engineer-days of a test",
+    "fte_month_usd": "the cost of a person",
+    "growth_per_month_share": "the growth of the volume",
+    "host_place": "the price among hosts",
+    "implementation": "the one-off implementation",
+    "label_usd_each": "the price of a new label",
+    "landlord_place": "the rent among providers",
+    "peak_to_mean": "the peak over the mean",
+    "rent_change_share_per_year": "the change of rents",
+    "retry_share": "the share of requests that are repeated",
+    "server_price": "the price of owned servers",
+    "staff_fte_api": "the staff that an API takes",
+    "staff_fte_owned": "the staff that owned servers take",
+    "staff_fte_rented": "the staff that rented servers take",
+    "supporting_infra_owned_usd_per_month": "the infrastructure beside owned servers",
+    "supporting_infra_rented_usd_per_month": "the infrastructure beside rented servers",
+    "tokens_per_day": "the volume",
+}
+"""Numbers whose label does not read well inside a sentence."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moved:
+    """What `moves_most` says in words.
+
+    key, label, unit, low, high: the number and its range
+    of: what is moved, 'expected saving' or 'cost'
+    low_usd, high_usd: of it at either end
+    next_best: the option meant, where it is not the recommended one; else ''
+    instead: what is recommended at either end, None where that is the same as now
+    """
+
+    key: str
+    label: str
+    unit: str
+    low: float
+    high: float
+    of: str
+    low_usd: float
+    high_usd: float
+    next_best: str = ""
+    instead: tuple[str | None, ...] = (None, None)
 
 
 def usd(amount: float) -> str:
@@ -51,19 +100,46 @@ def verdict(action: Action, option: OptionResult | None, baseline: OptionResult,
     if action is Action.MOVE:
         return f"Move to {option.title}: {cost}{rest}."
     if not baseline.feasible:
-        return f"Test {option.title} first: {cost}, {odds}; {baseline.title} is no fallback: {reason(baseline.refused_because)}."
+        return f"Test {option.title} first: {cost}, {odds}; {baseline.title} is no fallback: {reason(baseline.refused_because)}{rest}."
     return f"Test {option.title} first; until it passes, stay on {baseline.title}: {cost}, {odds}{rest}."
 
 
-def moves_most(
-    moved: str, key: str, label: str, unit: str, at: tuple[float, float], ends_usd: tuple[float, float], instead: tuple[str | None, ...]
-) -> str:
-    """The clause that names the number which moves a verdict most, with its range and what the saving or the cost is at either end."""
-    name = "its chance of being good enough" if key.startswith("good_enough.") else label[:1].lower() + label[1:]
-    low, high = amount(at[0], unit), amount(at[1], unit)
-    ends = f"from {low} to {high} the {moved} goes from {usd(ends_usd[0])} to {usd(ends_usd[1])}"
-    other = [f"at {value} the advice is {title}" for value, title in zip((low, high), instead, strict=True) if title is not None]
-    return f"what moves this most is {name}: {ends}" + (f", and {' and '.join(other)}" if other else "")
+def moves_most(moved: Moved) -> str:
+    """The clause that names the number which moves a verdict most, with its range, and what the saving or the cost is at either end."""
+    low, high = ends(moved.low, moved.high, moved.unit)
+    name = "its chance of being good enough" if moved.key.startswith("good_enough.") else phrase(moved.key, moved.label)
+    other = [f"at {value} the advice is {title}" for value, title in zip((low, high), moved.instead, strict=True) if title is not None]
+    return f"what moves this most is {name}: {_span_of(moved, low, high)}" + (f", and {' and '.join(other)}" if other else "")
+
+
+def _span_of(moved: Moved, low: str, high: str) -> str:
+    """From one end of its range to the other, what becomes of the money."""
+    first = _without_unit(low, high)  # the unit is said once
+    start, end = moved.low_usd, moved.high_usd
+    if moved.next_best and max(start, end) < 0.0:
+        return f"from {first} to {high} the next best, {moved.next_best}, is expected to cost {usd(-start)} to {usd(-end)} more"
+    whose = f" of the next best, {moved.next_best}," if moved.next_best else ""
+    return f"from {first} to {high} the {moved.of}{whose} goes from {usd(start)} to {usd(end)}"
+
+
+def _without_unit(low: str, high: str) -> str:
+    """The first of two amounts without the words that both end in: '30 M' of '30 M tokens a day', '80 M tokens a day'."""
+    mine, theirs = low.split(" "), high.split(" ")
+    while len(mine) > 1 and len(theirs) > 1 and mine[-1] == theirs[-1] and mine[-1] not in ("%", "M", "B", "K"):
+        mine, theirs = mine[:-1], theirs[:-1]
+    return " ".join(mine)
+
+
+def ends(low: float, high: float, unit: str) -> tuple[str, str]:
+    """Both ends of a range in words."""
+    return amount(low, unit), amount(high, unit)
+
+
+def phrase(key: str, label: str) -> str:
+    """A number's name inside a sentence."""
+    if key in PHRASES:
+        return PHRASES[key]
+    return label if label[1:2].isupper() else label[:1].lower() + label[1:]
 
 
 def tie_broken(taken: OptionResult, cheapest: OptionResult, tie_breakers: Sequence[str]) -> str:
@@ -81,7 +157,7 @@ def amount(value: float, unit: str) -> str:
         scale, word = next(((scale, word) for scale, word in ((1e9, " B"), (1e6, " M"), (1e3, " K")) if value >= scale), (1.0, ""))
         return f"{float(f'{value / scale:.3g}'):g}{word} {unit}"
     if unit.startswith(("share", "chance")):
-        return f"{100 * value:.3g} %" + unit.removeprefix("share").removeprefix("chance")
+        return f"{100 * value:.2g} %" + unit.removeprefix("share").removeprefix("chance")
     if unit.startswith("USD"):
         return (f"${value:,.0f}" if abs(value) >= 100 or value == round(value) else f"${value:,.3g}") + unit.removeprefix("USD")
     if unit.startswith("-1 the cheapest"):

@@ -11,6 +11,7 @@ from selector.options import arms
 from selector.public import to_json
 from selector.recommendation import best_of, consider
 from selector.results import Arm, Placement
+from selector.sentences import Moved, moves_most
 from selector.worlds import worlds_at
 from tests.selector.decisions import DAY, decide, scenario
 
@@ -216,6 +217,55 @@ def test_a_stay_names_what_moves_the_best_alternative():
     decision = decide(tokens_per_day=1e5)
     assert decision.choice.action == "stay"
     assert decision.choice.moves_most.option_id != decision.choice.option_id
+
+
+@pytest.mark.parametrize(
+    ("moved", "words"),
+    [
+        (
+            {"key": "tokens_per_day", "unit": "tokens a day", "low": 3e7, "high": 8e7},
+            "the volume: from 30 M to 80 M tokens a day the expected",
+        ),
+        (
+            {"key": "good_enough.encoder", "unit": "chance", "low": 0.221, "high": 0.883},
+            "its chance of being good enough: from 22 % to 88 % the",
+        ),
+        ({"key": "pue", "unit": "kWh per kWh", "low": 1.1, "high": 1.6, "label": "PUE"}, "PUE: from 1.1 to 1.6 kWh per kWh the expected"),
+        (
+            {"key": "host_place", "unit": "-1 the cheapest named host, 0 the median, 1 the dearest", "low": -1.0, "high": 1.0},
+            "from the cheapest to the dearest",
+        ),
+        (
+            {"key": "retry_share", "unit": "share", "low": 0.0, "high": 0.1},
+            "repeated: from 0 % to 10 % the expected saving goes from $100 to $200",
+        ),
+        ({"key": "fte_month_usd", "unit": "USD a month", "low": 12_500.0, "high": 20_800.0}, "from $12,500 to $20,800 a month the"),
+        (
+            {"key": "speed.vllm.hbm", "label": "Speed", "unit": "standard errors, -1.28 is 0.68", "low": -1.28, "high": 1.28},
+            "from the slow to the fast end of its interval the",
+        ),
+    ],
+)
+def test_the_clause_names_the_unit_once(moved, words):
+    given = {"label": "Label", "of": "expected saving", "low_usd": 100.0, "high_usd": 200.0} | moved
+    assert words in moves_most(Moved(**given))
+
+
+def test_a_next_best_that_never_saves_is_said_to_cost_more():
+    clause = moves_most(
+        Moved(
+            key="implementation",
+            label="x",
+            unit="times the amount assumed",
+            low=0.5,
+            high=2.0,
+            of="expected saving",
+            low_usd=-5.0,
+            high_usd=-9.0,
+            next_best="B",
+        )
+    )
+    assert clause.endswith("the next best, B, is expected to cost $5 to $9 more")
 
 
 def test_a_base_model_that_is_not_described_is_one_sentence():
