@@ -61,6 +61,7 @@ class PathStep:
     because: why that value takes that branch, with the threshold
     source: where the rule comes from
     departs_from_article: what the seed article says instead, empty where they agree
+    evidence: what the published cases say of the rule, or ""
     flips: how far the value is from taking another branch
     """
 
@@ -71,6 +72,7 @@ class PathStep:
     because: str
     source: str
     departs_from_article: str = ""
+    evidence: str = ""
     flips: str = ""
 
 

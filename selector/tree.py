@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
+from math import inf
 from pathlib import Path
 from typing import Final, Literal, Self
 
@@ -84,6 +87,8 @@ class Node(Fact):
     """The answers."""
     source: str
     """Where the rule comes from."""
+    evidence: str = ""
+    """What the published cases say of it."""
 
 
 class TreeLeaf(Fact):
@@ -132,10 +137,14 @@ class Tree(Fact):
             for branch in node.branch:
                 if branch.to not in ids:
                     raise ValueError(f"node '{node.id}' leads to '{branch.to}', which is neither a node nor a leaf")
-        reached = set(self._reach(self.root, ()))
+        drawn = set(self._reach(self.root, ()))
         for name in ids:
-            if name not in reached:
+            if name not in drawn:
                 raise ValueError(f"'{name}' is never reached from '{self.root}'")
+        walked = self._walked()
+        for name in ids:
+            if name not in walked:
+                raise ValueError(f"'{name}' is drawn, and no input ever reaches it: the questions above it leave no value for it")
         return self
 
     def node_by_id(self, node_id: str) -> Node | None:
@@ -145,6 +154,31 @@ class Tree(Fact):
     def leaf_by_id(self, leaf_id: str) -> TreeLeaf:
         """The leaf with that id."""
         return next(leaf for leaf in self.leaf if leaf.id == leaf_id)
+
+    def _walked(self) -> set[str]:
+        """Ids that some input reaches: each question narrows what is left of the inputs, and a branch with nothing left for it is dead.
+
+        ValueError names the dead branch: it says something that no input can be.
+        """
+        reached: set[str] = set()
+        branches: dict[tuple[str, str], bool] = {}
+        waiting, seen = [(self.root, _everything())], set()
+        while waiting:
+            name, space = waiting.pop()
+            if (name, space) in seen:
+                continue
+            seen.add((name, space))
+            reached.add(name)
+            node = self.node_by_id(name)
+            for branch in node.branch if node else ():
+                left = space.narrowed(node.field, branch) if node else space
+                branches[(name, branch.answer)] = branches.get((name, branch.answer), False) or not left.empty
+                if not left.empty:
+                    waiting.append((branch.to, left))
+        for (name, answer), alive in branches.items():
+            if not alive:
+                raise ValueError(f"node '{name}': no input ever takes the branch '{answer}': the questions above it leave no value for it")
+        return reached
 
     def _reach(self, name: str, above: tuple[str, ...]) -> Iterator[str]:
         if name in above:
@@ -173,6 +207,7 @@ def walk(tree: Tree, workload: Workload) -> tuple[tuple[PathStep, ...], Leaf]:
                 because=branch.because.replace("{value}", text),
                 source=node.source,
                 departs_from_article=branch.departs_from_article,
+                evidence=node.evidence,
                 flips=_flips(node, branch, value),
             )
         )
@@ -185,6 +220,20 @@ def walk(tree: Tree, workload: Workload) -> tuple[tuple[PathStep, ...], Leaf]:
 def read_tree(path: Path) -> Tree:
     """An organisation's own tree from a TOML file; InputError names the hole, the overlap or the node that is never reached."""
     return validated(Tree, read_toml(path), str(path))
+
+
+def tree_from_toml(text: str, where: str = "the text") -> Tree:
+    """An organisation's own tree from TOML text."""
+    try:
+        return validated(Tree, tomllib.loads(text), where)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{where} is not valid TOML: {error}") from None
+
+
+def tree_toml(tree_id: str = "corrected") -> str:
+    """The file of a tree that ships with the project, to be copied and edited."""
+    load_tree(tree_id)
+    return (resources.files("selector") / "data" / "trees" / f"{tree_id}.toml").read_text(encoding="utf-8")
 
 
 @cache
@@ -239,6 +288,52 @@ def _flips(node: Node, taken: Branch, value: str | float) -> str:
         least = 1 if node.field == "labelled_examples" else 0
         ways.append(f"{value - taken.at_least + least:,.0f} fewer (below {taken.at_least:,})")
     return " or ".join(ways)
+
+
+@dataclass(frozen=True)
+class _Space:
+    """What is left of the input space: tasks as (complexity, task type, family), ranges of numbers, and the values of every other field."""
+
+    tasks: frozenset[tuple[str, str, str]]
+    numbers: tuple[tuple[str, int, float], ...]
+    choices: tuple[tuple[str, frozenset[str]], ...]
+
+    @property
+    def empty(self) -> bool:
+        """No input is left."""
+        return not self.tasks or any(low >= high for _, low, high in self.numbers) or any(not values for _, values in self.choices)
+
+    def narrowed(self, field: str, branch: Branch) -> _Space:
+        """What is left of it on one branch."""
+        if field in _TASK_FIELDS:
+            place = _TASK_FIELDS.index(field)
+            return replace(self, tasks=frozenset(task for task in self.tasks if task[place] in branch.any_of))
+        if field in NUMBERS:
+            first, end = branch.at_least or 0, inf if branch.below is None else branch.below
+            return replace(
+                self,
+                numbers=tuple(
+                    (name, max(low, first), min(high, end)) if name == field else (name, low, high) for name, low, high in self.numbers
+                ),
+            )
+        taken = frozenset(branch.any_of)
+        return replace(self, choices=tuple((name, values & taken if name == field else values) for name, values in self.choices))
+
+
+_TASK_FIELDS: Final = ("complexity", "task_type", "family")
+"""Fields that hang together: a family follows from the other two."""
+
+
+@cache
+def _everything() -> _Space:
+    """The whole input space."""
+    tasks = set()
+    for complexity in Complexity:
+        for kind in (None, *TaskType):
+            task = task_of(Workload(tokens_per_day=1.0, complexity=complexity, task_type=kind))
+            tasks.add((str(complexity), str(task.type), str(task.family)))
+    others = tuple((name, frozenset(values)) for name, values in DOMAINS.items() if name not in _TASK_FIELDS)
+    return _Space(frozenset(tasks), tuple((name, 0, inf) for name in sorted(NUMBERS)), others)
 
 
 def _tiles(node: Node) -> None:

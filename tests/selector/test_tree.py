@@ -11,7 +11,7 @@ from facts.records import validated
 from selector.quality import priors
 from selector.results import Arm
 from selector.tasks import ALWAYS_HARD, CAUTIOUS_TYPE, OPEN_UNLESS_TYPED, TYPES_OF, Family, task_of, unusual_type
-from selector.tree import Tree, load_tree, read_tree, tree_ids, walk
+from selector.tree import Tree, load_tree, read_tree, tree_from_toml, tree_ids, tree_toml, walk
 from workloads.demand import Complexity, TaskType, Workload
 
 
@@ -124,6 +124,55 @@ def test_a_tree_with_a_hole_an_overlap_or_an_island_is_refused(change, words):
     change(document)
     with pytest.raises(InputError, match=words):
         validated(Tree, document, "own.toml")
+
+
+def test_a_branch_that_no_input_can_take_is_dead_and_refused():
+    document = load_tree("corrected").model_dump(by_alias=True, mode="json", exclude_none=True)
+    branches = node(document, "few_labels")["branch"]
+    branches[0]["to"] = "again"
+    again = {
+        "id": "again",
+        "question": "Really so few?",
+        "field": "labelled_examples",
+        "source": "own",
+        "branch": [
+            {"answer": "Fewer than 5,000", "from": 0, "below": 5000, "to": "encoder_or_few_shot", "because": "{value}"},
+            {"answer": "5,000 or more", "from": 5000, "to": "tuned_where", "because": "{value}"},
+        ],
+    }
+    with pytest.raises(InputError, match="node 'again': no input ever takes the branch '5,000 or more'"):
+        validated(Tree, {**document, "node": [*document["node"], again]}, "own.toml")
+
+
+def test_a_family_that_the_complexity_above_rules_out_is_dead_too():
+    document = load_tree("corrected").model_dump(by_alias=True, mode="json", exclude_none=True)
+    ask = {
+        "id": "open_family",
+        "question": "Narrow?",
+        "field": "family",
+        "source": "own",
+        "branch": [
+            {"answer": "Narrow", "any_of": ["narrow"], "to": "domain", "because": "{value}"},
+            {"answer": "Hard", "any_of": ["hard"], "to": "larger_where", "because": "{value}"},
+        ],
+    }
+    first = document["node"][0]["branch"]
+    first[1]["any_of"].remove("reasoning")
+    first.append({"answer": "Reasoning", "any_of": ["reasoning"], "to": "open_family", "because": "{value}"})
+    with pytest.raises(InputError, match="node 'open_family': no input ever takes the branch 'Narrow'"):
+        validated(Tree, {**document, "node": [*document["node"], ask]}, "own.toml")
+
+
+@pytest.mark.parametrize("tree_id", tree_ids())
+def test_a_shipped_tree_read_back_from_its_own_text_is_the_same(tree_id):
+    assert tree_from_toml(tree_toml(tree_id)) == load_tree(tree_id)
+    assert all(node.evidence for node in load_tree(tree_id).node)
+
+
+@pytest.mark.parametrize("text", ["id = ", "", "node = 3", 'id = "x"\nroot = "y"\n'])
+def test_a_text_that_is_no_tree_is_one_sentence(text):
+    with pytest.raises(InputError, match="the text"):
+        tree_from_toml(text)
 
 
 def test_an_unknown_tree_names_those_there_are():
