@@ -13,7 +13,9 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from dashboard import format as fmt
+from selector.cascade import CascadePoint, Pair, cascade_curve, cascade_need
 from selector.gap_gate import GateResult, GateVerdict
+from selector.quality import MARGIN_SHARE
 from selector.results import Choice, OptionResult, Recommendation
 from selector.sensitivity import OptionDoubt, Simulation
 
@@ -292,6 +294,61 @@ def gap_words(result: GateResult) -> str:
 def signed_points(points: float) -> str:
     """'+1.2', '-4.3', '0': a difference in points."""
     return "0" if abs(points) < 0.05 else f"{points:+.1f}".removesuffix(".0")
+
+
+def cascade(pair: Pair, share: float) -> Chart:
+    """Right answers kept against the share sent on: the published range, between coin flip and oracle; and the saving."""
+    points = cascade_curve(pair, 41)
+    at = [100.0 * point.escalation_share for point in points]
+    figure = go.Figure()
+    band = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
+    figure.add_trace(go.Scatter(x=at, y=_kept_at(points, "right_high_share", pair), **band))
+    low = _kept_at(points, "right_low_share", pair)
+    figure.add_trace(go.Scatter(x=at, y=low, fill="tonexty", fillcolor="rgba(163,120,29,0.22)", **band))
+    colour = ARM_COLOURS["cascade"]
+    for name, title, width, dash in (
+        ("oracle_right_share", "with hindsight (oracle)", 1.5, "dot"),
+        ("right_share", "median published router", 3.0, "solid"),
+        ("coin_flip_right_share", "at random (coin flip)", 1.5, "dash"),
+    ):
+        line = {"color": colour if width > 2 else OTHER_COLOUR, "width": width, "dash": dash}
+        hover = f"{title}: %{{y:.1f}}% kept with %{{x:.0f}}% sent on<extra></extra>"
+        figure.add_trace(go.Scatter(x=at, y=_kept_at(points, name, pair), mode="lines", name=title, line=line, hovertemplate=hover))
+    saved = [100.0 * point.saving_share for point in points]
+    line = {"color": ARM_COLOURS["fine_tuned_7b"], "width": 2, "dash": "longdash"}
+    hover = "%{y:.0f}% of the large model's tokens saved<extra></extra>"
+    figure.add_trace(go.Scatter(x=at, y=saved, mode="lines", name="token cost saved", line=line, hovertemplate=hover))
+    limit = 100.0 * (1.0 - MARGIN_SHARE)
+    bottom = min(0.0, min(saved)) - 4.0
+    figure.add_shape(type="line", x0=0, x1=100, y0=limit, y1=limit, line={"color": OTHER_COLOUR, "width": 1})
+    figure.add_annotation(x=100, y=limit, text=f"limit {limit:.0f}%", showarrow=False, xanchor="right", yanchor="top")
+    figure.add_shape(
+        type="line", x0=100 * share, x1=100 * share, y0=bottom, y1=103, line={"color": OTHER_COLOUR, "width": 1, "dash": "dot"}
+    )
+    figure.update_layout(
+        height=360,
+        margin={"l": 56, "r": 16, "t": 16, "b": 112},
+        xaxis={"title": {"text": "sent on to the large model"}, "range": [0, 100], "ticksuffix": "%"},
+        yaxis={"range": [bottom, 103], "ticksuffix": "%"},
+        legend={"orientation": "h", "x": 0, "y": -0.26, "xanchor": "left", "yanchor": "top"},
+    )
+    need = cascade_need(pair, MARGIN_SHARE)
+    title = (
+        f"A published router keeps {limit:.0f}% of the large model's right answers with about {fmt.share(need.share)} sent on "
+        f"({fmt.share(need.oracle_share)} with hindsight, {fmt.share(need.coin_flip_share)} at random)"
+    )
+    ends = f"{kept(points[0].right_share, pair)} kept with nothing sent on, {fmt.share(points[0].saving_share)} saved"
+    alt = f"Lines over the share sent on: right answers kept, and token cost saved. {title}. {ends}; with everything sent on both are paid."
+    return Chart(key="cascade", title=title, alt=alt, figure=figure)
+
+
+def kept(right_share: float, pair: Pair) -> str:
+    """Of the large model's right answers."""
+    return fmt.share(right_share / pair.large_right_share)
+
+
+def _kept_at(points: tuple[CascadePoint, ...], name: str, pair: Pair) -> list[float]:
+    return [100.0 * float(getattr(point, name)) / pair.large_right_share for point in points]
 
 
 # ---- titles: the finding ----

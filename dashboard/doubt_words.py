@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from dashboard import format as fmt
 from selector.results import Recommendation
-from selector.sensitivity import Bar, BreakEven, Doubt, Flip, OptionDoubt, PricePath, Reached
+from selector.risk import Weighed, turning_point
+from selector.sensitivity import Bar, BreakEven, Doubt, Flip, OptionDoubt, PricePath, Reached, Simulation
 
 FLIPS_SHOWN = 6
 QUALITY = "good_enough."
@@ -71,18 +74,41 @@ def sure_sentence(doubt: Doubt, recommendation: Recommendation) -> str:
 
 
 def matters_most_sentence(doubt: Doubt, recommendation: Recommendation) -> str:
-    """The one assumption that matters most: the nearest number that changes the advice, else the one that moves the saving most."""
+    """The number that changes the advice soonest; the one that moves the money most stands in the verdict itself."""
     flips = flip_sentences(doubt, recommendation, shown=1)
     if flips:
-        return f"The one assumption that matters most: {flips[0]}"
-    bars = [bar for bar in doubt.tornado.bars if bar.swing_usd > 0.5]
-    if not bars:
-        return "No single assumption, moved alone within its range, changes the advice or the saving."
-    bar = bars[0]
+        return f"The number that changes the advice soonest: {flips[0]}"
+    return "No single number, moved alone within its range, changes the advice."
+
+
+def attitude_sentence(ranked: Sequence[Weighed], recommendation: Recommendation, simulation: Simulation, caution_share: float) -> str:
+    """What comes first at an attitude to risk, and at which attitude that changes."""
+    first, recommended = ranked[0], recommendation.choice.option_id
+    turn = turning_point(recommendation, simulation)
+    turning = (
+        "no attitude to risk changes the order at the top" if turn is None else f"another option comes first from {fmt.share(turn)} on"
+    )
+    if caution_share == 0.0:
+        return f"By expected cost {first.title} comes first; {turning}."
+    same = "still comes first" if first.option_id == recommended else "comes first instead"
     return (
-        f"The one assumption that matters most: {label(bar)}, {value(bar.base, bar.unit)} now. It does not change the advice, but moves "
-        f"the saving of {doubt.tornado.title} from {fmt.usd(bar.saving_low_usd)} at {value(bar.low, bar.unit)} to "
-        f"{fmt.usd(bar.saving_high_usd)} at {value(bar.high, bar.unit)}."
+        f"With the bad case counted {fmt.share(caution_share)}, {first.title} {same}: expected {fmt.usd(first.expected_usd)}, "
+        f"in one draw of ten {fmt.usd(first.bad_case_usd)} or more; {turning}."
+    )
+
+
+def attitude_table(ranked: Sequence[Weighed]) -> pd.DataFrame:
+    """Options between their expected cost and their bad case."""
+    return pd.DataFrame(
+        [
+            {
+                "Option": one.title,
+                "Weighed": fmt.usd(one.weighed_usd),
+                "Expected": fmt.usd(one.expected_usd),
+                "Bad case (P90)": fmt.usd(one.bad_case_usd),
+            }
+            for one in ranked
+        ]
     )
 
 

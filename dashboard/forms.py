@@ -26,6 +26,7 @@ from facts.records import Fact, validated
 from pricing.assumptions import Assumptions
 from pricing.prices import PriceOverrides
 from selector.scenarios import Scenario, scenario_from_toml
+from selector.tree import tree_ids
 from workloads.demand import Residency, Workload
 from workloads.requirements import presets
 
@@ -39,9 +40,11 @@ LONGEST_TEXT = 400
 SETTLED_S = 2.0
 """After which a browser has surely shown the address that it was sent."""
 RECORDS: tuple[type[Fact], ...] = (Workload, PriceOverrides, Assumptions)
-CHOICES_OF_THE_FORM = {"volume_unit": (TOKENS, REQUESTS)}
-NUMBERS_OF_THE_FORM = frozenset({"mtok_per_day"})
+CHOICES_OF_THE_FORM = {"volume_unit": (TOKENS, REQUESTS), "tree": tuple(tree_ids())}
+NUMBERS_OF_THE_FORM = frozenset({"mtok_per_day", "caution_percent"})
 """What the form asks in its own way: the scenario has no such field."""
+OF_DECIDE: dict[str, Any] = {"tree": "corrected", "caution_percent": 0.0}
+"""How Decide is read: which tree is drawn, and how much the bad case counts. They stand in the address, not in the scenario."""
 COMMON_BASELINES = (
     "openai:gpt-4o",
     "openai:gpt-4o-mini",
@@ -227,7 +230,7 @@ def values_of(scenario: Scenario) -> dict[str, Any]:
 @st.cache_resource(show_spinner=False)
 def defaults() -> dict[str, Any]:
     """What the widgets say before anyone touches them: the first example, so a page never begins empty."""
-    return {**values_of(Scenario(workload=example_workloads()[0])), state.ACCEPT_DOUBTFUL: False}
+    return {**values_of(Scenario(workload=example_workloads()[0])), state.ACCEPT_DOUBTFUL: False, **OF_DECIDE}
 
 
 def _url_text(value: Any) -> str:

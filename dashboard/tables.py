@@ -10,7 +10,46 @@ import pandas as pd
 
 from dashboard import format as fmt
 from dashboard.numerals import STYLES
-from selector.results import Line, Month, OptionResult, Recommendation
+from selector.results import BaseModelChoice, Line, Month, OptionResult, Recommendation
+
+
+def factors_table(option: OptionResult) -> pd.DataFrame:
+    """What an option means for the organisation, factor by factor."""
+    return pd.DataFrame(
+        [
+            {"Factor": fmt.words(factor.name.value), "Met": fmt.words(factor.level.value), "Why": f"{factor.because}."}
+            for factor in option.factors
+        ]
+    )
+
+
+def factors_of_all(recommendation: Recommendation) -> pd.DataFrame:
+    """How far every option meets every factor."""
+    return pd.DataFrame(
+        [
+            {
+                "Option": option.title + ("" if option.feasible else " (refused)"),
+                **{fmt.words(factor.name.value): factor.level.value for factor in option.factors},
+            }
+            for option in recommendation.options
+        ]
+    )
+
+
+def shortlist_table(choice: BaseModelChoice) -> pd.DataFrame:
+    """The pilot's base models; a bill that was not worked out is no number."""
+    return pd.DataFrame(
+        [
+            {
+                "Model": entry.name,
+                "Total with it": fmt.usd(entry.total_usd),
+                "Licence": entry.licence or "the vendor's terms",
+                "Context": fmt.NOTHING if entry.context_tokens is None else f"{entry.context_tokens:,}",
+                "Languages": entry.languages or "ask the vendor",
+            }
+            for entry in choice.shortlist
+        ]
+    )
 
 
 def fixed_table(recommendation: Recommendation) -> pd.DataFrame:

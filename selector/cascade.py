@@ -17,6 +17,8 @@ from pydantic import Field
 
 from facts.errors import InputError
 from facts.records import Fact, Source, read_facts
+from selector.results import Arm, Recommendation
+from workloads.demand import token_volume
 
 COIN_FLIP_SHARPNESS = 1.0
 """A router that knows nothing recovers of the gap exactly the share that it sends on."""
@@ -172,6 +174,31 @@ class CascadeNeed:
     coin_flip_share: float
     break_even_share: float
     sentence: str
+
+
+def pair_at(
+    recommendation: Recommendation, small_right_share: float, large_right_share: float, only_large_right_share: float | None = None
+) -> Pair | None:
+    """Today's model behind the small one of the decision's cascade, at the token bills of the last month; None without such a pair."""
+    large = recommendation.option(recommendation.choice.baseline_option_id)
+    cascade = next((option for option in recommendation.options if option.arm is Arm.CASCADE and option.months), None)
+    small = None
+    if cascade is not None:
+        small = next((option for option in recommendation.options if option.model == cascade.model and option.arm is Arm.API_SMALL), None)
+    if large is None or small is None or not large.months or not small.months:
+        return None
+    workload = recommendation.scenario.workload
+    requests = float(token_volume(workload).requests[-1])
+    bills = [sum(line.usd for line in option.months[-1].lines if line.name.startswith("tokens")) / requests for option in (small, large)]
+    if bills[1] <= 0.0:
+        return None
+    return Pair(
+        small_usd_per_request=bills[0],
+        large_usd_per_request=bills[1],
+        small_right_share=small_right_share,
+        large_right_share=large_right_share,
+        only_large_right_share=only_large_right_share,
+    )
 
 
 def cascade_cost_usd(pair: Pair, escalation_share: float) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -312,11 +312,18 @@ def _rank(result: OptionResult) -> tuple[bool, float, str]:
     return not result.feasible, math.inf if cost is None else cost, result.id
 
 
-def _mark_tree_pick(results: tuple[OptionResult, ...], leaf: Leaf) -> tuple[OptionResult, ...]:
-    """The feasible option of lowest expected cost of the first arm of the leaf that has one; a refused one where none is feasible."""
+def tree_pick(results: Sequence[OptionResult], leaf: Leaf) -> OptionResult | None:
+    """The feasible option of lowest expected cost of the first arm of the leaf that has one; a refused one where none is feasible.
+
+    None where the leaf names no arm. `results` stand in the order of a decision.
+    """
     named = [result for arm in leaf.arms for result in results if result.arm is arm]
     named = [result for result in named if result.placement in leaf.placements] or named
-    pick = next((result for result in named if result.feasible), named[0] if named else None)
+    return next((result for result in named if result.feasible), named[0] if named else None)
+
+
+def _mark_tree_pick(results: tuple[OptionResult, ...], leaf: Leaf) -> tuple[OptionResult, ...]:
+    pick = tree_pick(results, leaf)
     return tuple(replace(result, tree_pick=result is pick) for result in results)
 
 

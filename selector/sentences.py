@@ -108,7 +108,11 @@ def moves_most(moved: Moved) -> str:
     """The clause that names the number which moves a verdict most, with its range, and what the saving or the cost is at either end."""
     low, high = ends(moved.low, moved.high, moved.unit)
     name = "its chance of being good enough" if moved.key.startswith("good_enough.") else phrase(moved.key, moved.label)
-    other = [f"at {value} the advice is {title}" for value, title in zip((low, high), moved.instead, strict=True) if title is not None]
+    other = [
+        f"at {value} {'it is the advice' if title == moved.next_best else f'the advice is {title}'}"
+        for value, title in zip((low, high), moved.instead, strict=True)
+        if title is not None
+    ]
     return f"what moves this most is {name}: {_span_of(moved, low, high)}" + (f", and {' and '.join(other)}" if other else "")
 
 
