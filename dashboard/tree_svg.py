@@ -140,6 +140,16 @@ def tree_svg(
     return "\n".join([f'<svg xmlns="http://www.w3.org/2000/svg" {size} {label}>', *picture.parts, "</svg>"])
 
 
+def answer_text(step: PathStep) -> str:
+    """The branch taken and why, in a sentence; the value, which stands before it, is not said again."""
+    because = step.because
+    for mark in (":", ";", ""):
+        if because.startswith(step.value + mark) and (mark or because == step.value):
+            because = because.removeprefix(step.value + mark).strip()
+            break
+    return f"{step.answer}{': ' if because else ''}{because}."
+
+
 def path_text(path: Sequence[PathStep], leaf: Leaf) -> str:
     """The walk in one line: for screen readers and as alternative text."""
     steps = "; ".join(f"{step.question} You: {step.value}. Answer: {step.answer}" for step in path)

@@ -8,6 +8,7 @@ import streamlit as st
 from dashboard import cascade_section, charts, components, doubt_words, forms, parts, report, state, tables
 from dashboard import format as fmt
 from dashboard.doubt_desk import Doubted
+from dashboard.tree_svg import answer_text
 from facts.errors import InputError
 from selector import risk
 from selector.recommendation import tree_pick
@@ -126,7 +127,10 @@ def path(recommendation: Recommendation) -> None:
     if pressed:
         st.session_state["decide.node"] = pressed
     node_details(tree, steps, st.session_state.get("decide.node", ""))
-    lines = [f"**{fmt.markdown_literal(step.question)}** You: {fmt.markdown_literal(step.value)}. {answer(step)}" for step in steps]
+    lines = [
+        f"**{fmt.markdown_literal(step.question)}** You: {fmt.markdown_literal(step.value)}. {fmt.markdown_literal(answer_text(step))}"
+        for step in steps
+    ]
     end = f"**{fmt.markdown_literal(leaf.title)}.** {fmt.markdown_literal(leaf.advice)}"
     st.markdown("\n".join(f"{number}. {line}" for number, line in enumerate([*lines, end], 1)))
     parts.text(pick_sentence(recommendation, leaf))
@@ -214,12 +218,6 @@ def pick_sentence(recommendation: Recommendation, leaf: Leaf) -> str:
     return f"{said}. It does not bind: the ranking weighs cost by the chance of being good enough."
 
 
-def answer(step: object) -> str:
-    said = fmt.markdown_literal(str(getattr(step, "answer", "")))
-    because = fmt.markdown_literal(str(getattr(step, "because", "")))
-    return f"{said}: {because}."
-
-
 def node_details(tree: Tree, steps: Sequence[PathStep], node_id: str) -> None:
     """What stands behind a question or an advice that was pressed in the tree."""
     node = tree.node_by_id(node_id) if node_id else None
@@ -236,7 +234,10 @@ def node_details(tree: Tree, steps: Sequence[PathStep], node_id: str) -> None:
             st.caption(f"Source: {fmt.markdown_literal(leaf.source)}")
             return
         step = next((step for step in steps if step.node == node_id), None)
-        st.markdown(f"**{fmt.markdown_literal(node.question)}** " + (answer(step) if step else "It is not asked on your path."))
+        st.markdown(
+            f"**{fmt.markdown_literal(node.question)}** "
+            + (fmt.markdown_literal(answer_text(step)) if step else "It is not asked on your path.")
+        )
         if step and step.flips:
             st.markdown(f"To take another branch: {fmt.markdown_literal(step.flips)}.")
         if step and step.departs_from_article:
