@@ -41,7 +41,7 @@ SETTLED_S = 2.0
 """After which a browser has surely shown the address that it was sent."""
 RECORDS: tuple[type[Fact], ...] = (Workload, PriceOverrides, Assumptions)
 CHOICES_OF_THE_FORM = {"volume_unit": (TOKENS, REQUESTS), "tree": tuple(tree_ids())}
-NUMBERS_OF_THE_FORM = frozenset({"mtok_per_day", "caution_percent"})
+NUMBERS_OF_THE_FORM: dict[str, tuple[float | None, float | None]] = {"mtok_per_day": (None, None), "caution_percent": (0.0, 100.0)}
 """What the form asks in its own way: the scenario has no such field."""
 OF_DECIDE: dict[str, Any] = {"tree": "corrected", "caution_percent": 0.0}
 """How Decide is read: which tree is drawn, and how much the bad case counts. They stand in the address, not in the scenario."""
@@ -179,7 +179,7 @@ def _parsed(name: str, texts: Sequence[str], default: Any) -> Any:
     if name in CHOICES_OF_THE_FORM:
         return texts[0] if texts[0] in CHOICES_OF_THE_FORM[name] else default
     if name in NUMBERS_OF_THE_FORM:
-        return _number(texts[0], float, None, None, default)
+        return _number(texts[0], float, *NUMBERS_OF_THE_FORM[name], default)
     if name == state.ACCEPT_DOUBTFUL:
         return texts[0] == "true"
     record = next(record for record in RECORDS if name in record.model_fields)
