@@ -8,6 +8,9 @@ import streamlit as st
 def main() -> None:
     """Frame of every page: navigation on top, the inputs at the left, the page itself."""
     st.set_page_config(page_title="Rightsize", page_icon="⚖️", layout="wide")
+    from dashboard import access
+
+    access.require()
     pages = [
         st.Page("dashboard/pages/decide.py", title="Decide", default=True),
         st.Page("dashboard/pages/costs.py", title="Costs"),
@@ -21,6 +24,7 @@ def main() -> None:
     from dashboard import forms  # only now: the frame is drawn before the imports that take seconds
 
     forms.inputs(page.url_path)
+    access.whoami()
     page.run()
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import ipaddress
+import json
 import os
 import signal
 import socket
@@ -16,10 +18,12 @@ from streamlit.web.cli import main as streamlit
 
 from facts import commandline
 from facts.errors import InputError
+from facts.settings import Settings, settings
 from probes.build import attend
 
 ROOT = Path(__file__).resolve().parents[1]
 ADDRESS = "127.0.0.1"
+ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 -- named, not bound
 PORTS_TRIED = 100
 
 app = typer.Typer(add_completion=False)
@@ -29,6 +33,7 @@ app = typer.Typer(add_completion=False)
 def serve(
     port: Annotated[int, typer.Option(help="Port on the loopback address; when it is taken, the next free one.")] = 8501,
     build: Annotated[bool, typer.Option("--build/--no-build", help="Build llama-cpp-python once the dashboard is healthy.")] = True,
+    address: Annotated[str, typer.Option(help="Address to listen at. Another than loopback needs RIGHTSIZE_SIGN_IN.")] = ADDRESS,
     stop_with_parent: Annotated[
         bool, typer.Option("--stop-with-parent", help="End when the process that started it ends (Linux).")
     ] = False,
@@ -36,27 +41,56 @@ def serve(
     """Open the dashboard."""
     if stop_with_parent:
         end_with_parent()
-    found = free_port(port)
-    url = f"http://{ADDRESS}:{found}"
+    environment = settings()
+    check_address(address, environment)
+    found = free_port(port, address)
+    url = f"http://{ADDRESS if address in ANY_ADDRESS else address}:{found}"
+    os.environ.update(server_settings(environment))
     print(f"Port {port} is taken, so " * (found != port) + f"Rightsize is at {url} (Ctrl-C stops it)", flush=True)
     if build:
         attend(url)
     os.chdir(ROOT)  # where .streamlit/config.toml is
     try:
-        streamlit(["run", "app.py", "--server.port", str(found), "--server.address", ADDRESS], standalone_mode=False)
+        streamlit(["run", "app.py", "--server.port", str(found), "--server.address", address], standalone_mode=False)
     except Abort:  # Ctrl-C
         print("\nRightsize has stopped.")
 
 
-def free_port(first: int) -> int:
+def check_address(address: str, environment: Settings) -> None:
+    """InputError where the pages would be open to the network without anyone being asked who they are."""
+    try:
+        inside = ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        raise InputError(f"address {address!r} is no IP address: choose 127.0.0.1, or 0.0.0.0 behind a proxy") from None
+    if not inside and not environment.sign_in:
+        raise InputError(
+            f"address {address} is open to the network: set RIGHTSIZE_SIGN_IN=oidc or header first, "
+            "or RIGHTSIZE_SIGN_IN=none where the network keeps others out"
+        )
+    if environment.sign_in == "header" and not environment.trusted_proxies:
+        raise InputError("RIGHTSIZE_SIGN_IN=header needs the proxy's address: set RIGHTSIZE_TRUSTED_PROXIES=127.0.0.1 or the like")
+
+
+def server_settings(environment: Settings) -> dict[str, str]:
+    """What Streamlit and its server must know, as variables of the environment.
+
+    The server leaves the peer's address as it is: `dashboard.middleware` decides by it whose word counts.
+    """
+    said = {"FORWARDED_ALLOW_IPS": ""}
+    if environment.sign_in == "header":
+        said["STREAMLIT_SERVER_TRUSTED_USER_HEADERS"] = json.dumps({environment.user_header: "email"})
+    return said
+
+
+def free_port(first: int, address: str = ADDRESS) -> int:
     """The first port from `first` on that nobody listens at."""
     if not 1024 <= first <= 65535:
         raise InputError(f"port {first} is outside 1024 to 65535: choose one with PORT=8501")
     for port in range(first, min(first + PORTS_TRIED, 65536)):
-        with socket.socket() as probe:
+        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port that was just left is free
             try:
-                probe.bind((ADDRESS, port))
+                probe.bind((address, port))
             except OSError:
                 continue
             return port

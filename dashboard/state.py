@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import platform
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 JobT = TypeVar("JobT", bound="ProbeJob | EndpointJob")
 SCENARIO, PROBLEM = "state.scenario", "state.problem"
+CLOSING_S = 10.0
+"""How long a stop waits for running probes to be ended and kept."""
 ACCEPT_DOUBTFUL = "accept_doubtful"
 """Key of the switch that lets a doubtful probe count."""
 
@@ -235,6 +238,7 @@ class Desk(Generic[JobT]):
         self.not_saved = ""
         self.saved_id = ""
         self._guard = threading.Lock()
+        self._keepers: list[threading.Thread] = []
 
     def cancel(self) -> None:
         """End every probe that runs or waits."""
@@ -253,7 +257,16 @@ class Desk(Generic[JobT]):
             self.live = [other for other in self.live if not other.state.over] + [job]
         if self.job is None or self.job.state.over:
             self.job, self.not_saved, self.saved_id = job, "", ""
-        threading.Thread(target=self._keep, args=(job,), name="probe-keeper", daemon=True).start()
+        keeper = threading.Thread(target=self._keep, args=(job,), name="probe-keeper", daemon=True)
+        self._keepers = [other for other in self._keepers if other.is_alive()] + [keeper]
+        keeper.start()
+
+    def close(self, timeout_s: float = CLOSING_S) -> None:
+        """End every probe and wait until what each has measured is saved, `timeout_s` at most."""
+        self.cancel()
+        until = time.monotonic() + timeout_s
+        for keeper in self._keepers:
+            keeper.join(max(0.0, until - time.monotonic()))
 
     def _keep(self, job: JobT) -> None:
         from probes.store import save_measurement
@@ -311,12 +324,17 @@ def say_sorry(error: Exception) -> bool:
 @asynccontextmanager
 async def lifespan(_app: Any) -> AsyncIterator[dict[str, Any] | None]:
     """Warm what takes seconds to import while the server already answers; end a running probe when it stops."""
+    from dashboard import logs
+
+    logs.begin(settings())
+    LOG.info("the dashboard has started")
     threading.Thread(target=_warm, name="warm-up", daemon=True).start()
     try:
         yield None
     finally:
-        probe_desk().cancel()
-        server_desk().cancel()
+        probe_desk().close()
+        server_desk().close()
+        LOG.info("the dashboard has stopped")
 
 
 def _warm() -> None:

@@ -3,13 +3,7 @@
 from __future__ import annotations
 
 import io
-import os
 import re
-import shutil
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,51 +12,21 @@ from urllib.parse import urlparse
 import pytest
 from pypdf import PdfReader
 
+from tests.dashboard.conftest import WAIT_MS
+from tests.dashboard.served import served
+
 pytestmark = pytest.mark.browser
 
-ROOT = Path(__file__).resolve().parents[2]
-WAIT_MS = 60_000
 PROBE_MS = 180_000
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The dashboard at a free loopback port, with a data folder of its own."""
-    from dashboard.__main__ import free_port
-
-    folder = tmp_path_factory.mktemp("served")
-    port = free_port(18_600)
-    environ = {**os.environ, "RIGHTSIZE_DATA_DIR": str(folder / "data")}
-    environ.pop("DATABASE_URL", None)
-    with (folder / "server.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "dashboard", "--no-build", "--stop-with-parent", "--port", str(port)],
-            cwd=ROOT,
-            env=environ,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(240):
-            if answers(f"{url}/healthz"):
-                break
-            assert process.poll() is None, (folder / "server.log").read_text()
-            time.sleep(0.25)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(30)
-    said = (folder / "server.log").read_text()
+    with served(tmp_path_factory.mktemp("served")) as dashboard:
+        yield dashboard.url
+    said = dashboard.log.read_text()
     assert "Traceback" not in said, said
-
-
-def answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
 
 
 @dataclass
@@ -77,18 +41,6 @@ class Watched:
     page: object
     errors: list[str] = field(default_factory=list)
     elsewhere: list[str] = field(default_factory=list)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[object]:
-    from playwright.sync_api import expect, sync_playwright
-
-    expect.set_options(timeout=WAIT_MS)
-    with sync_playwright() as playwright:
-        args = ["--no-sandbox"] if os.geteuid() == 0 else []
-        opened = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=args)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture
