@@ -13,7 +13,7 @@ from starlette.middleware import Middleware
 from starlette.testclient import TestClient
 
 from dashboard.middleware import SecurityHeaders, content_security_policy, inline_script_hashes
-from dashboard.routes import routes
+from dashboard.routes import RateLimit, routes
 from facts.settings import settings
 from probes.measurement import MAX_BYTES, Environment, LlamaCppSettings, Measurement, TestResult
 from probes.store import list_measurements
@@ -130,3 +130,15 @@ def test_only_scripts_inside_the_page_are_hashed() -> None:
     assert inline_script_hashes('<script src="x.js"></script><p>') == []
     # the example of the CSP specification
     assert inline_script_hashes("<script>alert('Hello, world.');</script>") == ["qznLcsROx4GACP2dm0UCKCzCG+HiZ1guq6ZZDob/Tng="]
+
+
+def test_too_many_from_one_address_wait_whatever_their_token(
+    client: TestClient, token: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dashboard.routes.INTAKE_LIMIT", RateLimit(burst=2, per_minute=30.0, clock=lambda: 0.0))
+    statuses = [client.post("/api/measurements", content=b"{}", headers={"Authorization": "Bearer guess"}).status_code for _ in range(2)]
+    answer = client.post("/api/measurements", content=measurement().to_json(), headers=token)
+    assert statuses == [401, 401]
+    assert answer.status_code == 429
+    assert answer.headers["retry-after"] == "2"
+    assert client.get("/healthz").status_code == 200
