@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pandas as pd
 import streamlit as st
 
@@ -13,6 +15,8 @@ from dashboard.report import Card
 from selector.results import Recommendation
 
 TICK_S = 0.5
+COLUMNS_OF_A_PHONE, LETTERS_OF_A_PHONE = 4, 80
+PHONE_PX = 640
 ACTION_COLOURS = {"stay": "gray", "test_first": "blue", "move": "green", "none_feasible": "red"}
 
 
@@ -48,10 +52,41 @@ def chart(drawn: Chart | None, nothing: str) -> None:
 
 
 def table(frame: pd.DataFrame, alt: str) -> None:
-    """A table whose cells are text, never Markdown, addresses apart."""
+    """A table whose cells are text, never Markdown, addresses apart; on a phone a wide one is a list of its rows."""
     shown = frame.map(lambda cell: fmt.markdown_cell(str(cell)))
     shown.columns = pd.Index([fmt.markdown_literal(str(column)) for column in frame.columns])
-    st.table(shown, border="horizontal", hide_index=True, alt=alt)
+    longest = max((len(str(cell)) for row in frame.itertuples(index=False) for cell in row), default=0)
+    if len(frame.columns) <= (2 if longest > LETTERS_OF_A_PHONE else COLUMNS_OF_A_PHONE):
+        st.table(shown, border="horizontal", hide_index=True, alt=alt)
+        return
+    columns = [str(column) for column in frame.columns]
+    key = "table-" + hashlib.sha256("\n".join([alt, *columns]).encode()).hexdigest()[:12]
+    with st.container(key=key):
+        st.html(f"<style>{rows_as_cards(key, columns)}</style>")
+        st.table(shown, border="horizontal", hide_index=True, alt=alt)
+
+
+def rows_as_cards(key: str, columns: list[str]) -> str:
+    """CSS by which the table in a container is, on a narrow screen, a card per row with the column's name before each value."""
+    cells = f".st-key-{key} [data-testid=stTable]"
+    names = "".join(
+        f"{cells} td:nth-child({place}):before{{content:{css_text(name)}}}" for place, name in enumerate(columns, 1) if place > 1
+    )
+    return (
+        f"@media (max-width:{PHONE_PX}px){{"
+        f"{cells} table,{cells} tbody,{cells} tr,{cells} td{{display:block;width:auto}}{cells} thead{{display:none}}"
+        f"{cells} tr{{padding:.5rem 0}}"
+        f"{cells} td{{display:flex;justify-content:space-between;gap:1rem;border:0;padding:.15rem 0;text-align:right}}"
+        f"{cells} td{{overflow-wrap:anywhere}}"
+        f"{cells} td:first-child{{font-weight:600;text-align:left}}"
+        f"{cells} td:before{{text-align:left;font-weight:400;opacity:.75;flex:none;max-width:45%}}"
+        f"{names}}}"
+    )
+
+
+def css_text(text: str) -> str:
+    """A text as a CSS string that nothing can break out of."""
+    return '"' + "".join(sign if sign.isascii() and (sign.isalnum() or sign == " ") else f"\\{ord(sign):06x}" for sign in text) + '"'
 
 
 def text(sentence: str) -> None:

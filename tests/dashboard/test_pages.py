@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from datetime import UTC, date, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard import format as fmt
 from dashboard import forms, tables
+from dashboard.parts import css_text
 from dashboard.report import cards
 from dashboard.tree_svg import answer_text
 from facts.errors import InputError
@@ -199,7 +201,8 @@ def test_going_back_fills_the_form_again(decide: AppTest, monkeypatch: pytest.Mo
     assert decide.number_input(key="mtok_per_day").value == 25.0
 
 
-def test_a_request_that_crossed_the_new_address_changes_nothing(decide: AppTest) -> None:
+def test_a_request_that_crossed_the_new_address_changes_nothing(decide: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forms, "SETTLED_S", 3600.0)  # the browser is still on its way, however slow this machine is
     decide.number_input(key="mtok_per_day").set_value(16.5).run()
     decide.query_params.clear()
     decide.run()
@@ -485,3 +488,22 @@ def test_every_input_explains_itself(decide: AppTest) -> None:
 def test_the_day_of_the_decision_is_read_on_the_page(decide: AppTest) -> None:
     assert fmt.day(datetime.now(UTC).date()) in said(decide)
     assert fmt.day(date(2026, 11, 22)) == "22 November 2026"
+
+
+# ---- on a phone ----
+
+
+def test_a_wide_table_is_a_list_of_its_rows_on_a_phone(decide: AppTest) -> None:
+    styles = [element.proto.body for element in decide.get("html")]
+    wide = next(style for style in styles if 'content:"Good enough"' in style)
+    assert wide.startswith("<style>@media (max-width:640px)")
+    assert wide.count("{") == wide.count("}")
+
+
+@given(st.text(max_size=40))
+def test_no_heading_breaks_out_of_the_style(text: str) -> None:
+    said = css_text(text)
+    assert said[0] == said[-1] == '"'
+    assert not set(said[1:-1]) & set("\"'<>{};\n\r")
+    back = re.sub(r"\\([0-9a-f]{6})", lambda found: chr(int(found[1], 16)), said[1:-1])
+    assert back == text
