@@ -14,7 +14,7 @@ from dashboard.report import Card
 from facts.errors import InputError
 from facts.settings import settings
 from selector.case_scores import CaseScores, scores_from_csv
-from selector.gap_gate import GateResult, GateVerdict, Margin, TestPlan, gate, gate_by_holm, plan_test
+from selector.gap_gate import GateResult, GateVerdict, Margin, TestPlan, gate, gate_by_holm, gate_sealed, plan_test
 from selector.looks import GateLook, Stage, sketch
 from selector.playbook import READERS, UNTUNED_FORM, is_tuned, next_alpha
 from selector.results import OptionResult, Recommendation
@@ -24,6 +24,7 @@ UPLOAD_MB = 64
 MOST_CASES = 10_000_000  # nobody labels more: the true difference is as good as at the limit
 SHOWN, NEWEST, MESSAGE = "evaluate.shown", "evaluate.newest", "evaluate.message"
 OF_SCORE, IN_POINTS = "% of today's score", "points"
+HOLM, SEALED = "all of them (Holm)", "only the best (sealed split)"
 ALL_SEEDS = "mean over all seeds"
 TEMPLATE = "item,baseline,candidate,cluster,slice\ncase-001,1,1,document-1,invoices\ncase-002,1,0,document-1,invoices\n"
 
@@ -311,9 +312,25 @@ def ready(
     except InputError as error:
         st.error(fmt.markdown_literal(str(error)), title="These results cannot be tested")
         return
-    st.caption(fmt.markdown_literal(what_was_read(scores, alpha)))
+    sealed = len(scores) > 1 and several() == SEALED
+    st.caption(fmt.markdown_literal(what_was_read(scores, alpha, sealed=sealed)))
     if st.button("Run the test and keep the result", type="primary", key="evaluate.run"):
-        run(asked_each, scores, margin, alpha, planned, stage, who, recommendation.scenario.workload.name)
+        run(asked_each, scores, margin, alpha, planned, stage, who, recommendation.scenario.workload.name, sealed=sealed)
+
+
+def several() -> str:
+    """How several candidates are held to one level of doubt."""
+    chosen: str = st.segmented_control(
+        "Several candidates",
+        [HOLM, SEALED],
+        default=HOLM,
+        required=True,
+        key="evaluate.several",
+        persist_state="session",
+        help="All of them: each is held to a stricter level. Only the best: it is chosen on half of the cases and tested once on the other "
+        "half, which nobody has looked at.",
+    )
+    return chosen
 
 
 def scores_with_seed(name: str, raw: bytes, title: str) -> CaseScores:
@@ -346,7 +363,7 @@ def no_option_twice(asked: Sequence[Asked]) -> None:
         raise InputError("two files are for the same option: choose the option of each file")
 
 
-def what_was_read(scores: Sequence[CaseScores], alpha: float) -> str:
+def what_was_read(scores: Sequence[CaseScores], alpha: float, *, sealed: bool = False) -> str:
     first = scores[0]
     kind = "right or wrong" if first.right_or_wrong else "graded"
     more = ""
@@ -354,9 +371,10 @@ def what_was_read(scores: Sequence[CaseScores], alpha: float) -> str:
         more += f", in {len(set(first.cluster.tolist())):,} clusters"
     if first.slices:
         more += f", {len(first.slices)} slices"
-    several = f"{len(scores)} files on the same cases, held to each other (Holm). " if len(scores) > 1 else ""
+    how = "the best on one half of the cases is tested on the other" if sealed else "held to each other (Holm)"
+    many = f"{len(scores)} files on the same cases, {how}. " if len(scores) > 1 else ""
     return (
-        f"{several}Read: {first.n:,} cases, {kind}{more}. It will be tested at a one-sided level of {alpha:g}. "
+        f"{many}Read: {first.n:,} cases, {kind}{more}. It will be tested at a one-sided level of {alpha:g}. "
         "The result is kept as soon as it is shown, whatever it says: a test that counts only when it passes proves nothing."
     )
 
@@ -384,12 +402,14 @@ def run(
     stage: Stage,
     who: str,
     scenario_name: str,
+    *,
+    sealed: bool = False,
 ) -> None:
     """Test, keep, and show the result at the top."""
     now = datetime.now(UTC)
     try:
         with st.spinner("Testing"):
-            found = tested(asked, scores, margin, alpha, planned, now.date())
+            found = tested(asked, scores, margin, alpha, planned, now.date(), sealed=sealed)
         items = sorted({str(item) for one in scores for item in one.items})
         looks = save_gates(
             settings(), scenario_name, found, stage=stage, created=now, alpha=alpha, planned_items=planned, items=items, who=who
@@ -401,12 +421,16 @@ def run(
 
 
 def tested(
-    asked: Sequence[Asked], scores: Sequence[CaseScores], margin: Margin, alpha: float, planned: int | None, today: date
+    asked: Sequence[Asked], scores: Sequence[CaseScores], margin: Margin, alpha: float, planned: int | None, today: date, *, sealed: bool
 ) -> tuple[GateResult, ...]:
     if len(scores) > 1 and planned is not None:
         raise InputError(
             f"planned looks are for one file, here are {len(scores)}: test several candidates once, when all their cases are in"
         )
+    if len(scores) > 1 and sealed:
+        best = gate_sealed(scores, margin, alpha=alpha, as_of=today)
+        own = next(one for one, of_it in zip(asked, scores, strict=True) if of_it.name == best.name)
+        return (replace(best, option_id=own.option_id, arm=own.arm),)
     if len(scores) > 1:
         found = gate_by_holm(scores, margin, alpha=alpha, as_of=today)
         return tuple(replace(result, option_id=one.option_id, arm=one.arm) for result, one in zip(found, asked, strict=True))

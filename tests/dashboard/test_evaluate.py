@@ -164,6 +164,20 @@ def test_two_files_are_held_to_each_other() -> None:
     assert len({look.result.option_id for look in looks}) == 2
 
 
+def test_of_two_files_only_the_best_is_tested_on_the_half_that_nobody_saw() -> None:
+    app = opened()
+    files = [("one.csv", cases(*FAILED).encode(), "text/csv"), ("two.csv", cases(*PASSED).encode(), "text/csv")]
+    app.file_uploader(key="evaluate.files").set_value(files).run()
+    app.segmented_control(key="evaluate.several").set_value("only the best (sealed split)").run()
+    assert "the best on one half of the cases is tested on the other" in said(app)
+    best = app.selectbox(key="evaluate.option.1").value
+    run(app)
+    (look,) = list_gates(settings(), SCENARIO)
+    assert look.result.option_id == best
+    assert 150 < look.result.n < 250
+    assert any("tested once on" in note for note in look.result.notes)
+
+
 def test_a_second_look_at_the_same_cases_passes_nothing() -> None:
     scores, earlier = scores_from_csv(cases(*UNDECIDED)), datetime.now(UTC) - timedelta(hours=1)
     found = gate(scores, Margin(), option_id=SMALL, arm="api_small", as_of=earlier.date())
