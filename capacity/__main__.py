@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +14,8 @@ from capacity.accuracy import evaluate, intervals_of, priors, report
 from capacity.choices import precision_choices
 from capacity.estimate import estimate_file
 from capacity.fitting import fit_all
+from capacity.gguf_header import read_gguf_header
+from capacity.hf_config import fetch_config, read_config
 from capacity.memory import fit as memory_fit
 from capacity.memory import kv_cache_bytes_per_token, require_fit
 from capacity.models import ModelSpec, benchmark_attribution, benchmark_scores, find_model, model, models, quantizations
@@ -21,22 +25,25 @@ from capacity.throughput import serving_curve
 from capacity.write import write_efficiencies, write_intervals
 from facts.commandline import run
 from facts.errors import InputError
+from facts.records import read_toml, validated
 from facts.units import BYTES_PER_GB, BYTES_PER_GIB
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="What a server carries.")
 
+MODEL_HELP = "model, or its config.json ('-' reads a pasted one), its GGUF file, or hf:owner/name to fetch one"
+DEVICE_HELP = "device, or a TOML file with an [accelerator] table: name, memory_gb, mem_bw_gb_per_s, fp16_tflops, ..."
 RowFile = Annotated[Path, typer.Argument(help="CSV with the columns of the calibration tables, without value")]
 DataFolder = Annotated[Path, typer.Option("--data", help="folder with the calibration tables")]
 
 
 @app.command()
-def show(name: Annotated[str, typer.Argument(help="model or device; 'all' lists both")] = "all") -> None:
+def show(name: Annotated[str, typer.Argument(help="model or device, as for fit; 'all' lists both")] = "all") -> None:
     """A model's or device's facts."""
     if name == "all":
         print("models:", ", ".join(spec.id for spec in models()))
         print("devices:", ", ".join(device.id for device in accelerators()))
         return
-    device = find_accelerator(name)
+    device = _device(name) if name.endswith(".toml") else find_accelerator(name)
     if device is not None:
         _print_fields(device)
         return
@@ -45,9 +52,9 @@ def show(name: Annotated[str, typer.Argument(help="model or device; 'all' lists 
 
 @app.command("fit")
 def fit_command(
-    name: Annotated[str, typer.Argument(help="model")],
+    name: Annotated[str, typer.Argument(help=MODEL_HELP)],
     quantization: Annotated[str, typer.Argument(help="precision, as in Q4_K_M or fp8")],
-    device: Annotated[str, typer.Argument(help="device")],
+    device: Annotated[str, typer.Argument(help=DEVICE_HELP)],
     gpus: Annotated[int, typer.Option(help="devices of the server")] = 1,
     context: Annotated[int, typer.Option(help="tokens of one request, prompt and answer")] = 4096,
     engine: Annotated[str, typer.Option(help="vllm, sglang, trtllm, llama.cpp, mlx")] = "vllm",
@@ -68,8 +75,8 @@ def fit_command(
 
 @app.command()
 def precisions(
-    name: Annotated[str, typer.Argument(help="model")],
-    device: Annotated[str, typer.Argument(help="device")],
+    name: Annotated[str, typer.Argument(help=MODEL_HELP)],
+    device: Annotated[str, typer.Argument(help=DEVICE_HELP)],
     gpus: Annotated[int, typer.Option(help="devices of the server")] = 1,
     context: Annotated[int, typer.Option(help="tokens of one request, prompt and answer")] = 4096,
     engine: Annotated[str, typer.Option(help="vllm, sglang, trtllm, llama.cpp, mlx")] = "llama.cpp",
@@ -129,11 +136,40 @@ def refit(data: DataFolder = Path("../shared/data/calibration")) -> None:
 
 
 def _model(name: str) -> ModelSpec:
+    """A catalogued model, a GGUF file's, a config.json's (a file, '-' for pasted text), or with hf:owner/name a repository's."""
+    if name == "-":
+        return read_config(sys.stdin.read(), name="pasted", as_of=_today())
+    if name.startswith("hf:"):
+        return fetch_config(name.removeprefix("hf:"), as_of=_today())
+    path = Path(name)
+    if path.suffix == ".gguf":
+        return read_gguf_header(path, as_of=_today()).model
+    if path.suffix == ".json":
+        return read_config(_text_of(path), name=path.parent.name or path.stem, as_of=_today())
     return find_model(name) or model(name)
 
 
 def _device(name: str) -> Accelerator:
-    return find_accelerator(name) or accelerator(name)
+    """A catalogued device, or the one of a TOML file: a table [accelerator] with the fields of the catalogue."""
+    path = Path(name)
+    if path.suffix != ".toml":
+        return find_accelerator(name) or accelerator(name)
+    document = read_toml(path)
+    table = document.get("accelerator", document)
+    return validated(Accelerator, table[0] if isinstance(table, list) and table else table, name)
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(f"no such file: {path}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read: {error}") from None
+
+
+def _today() -> date:
+    return datetime.now(UTC).date()
 
 
 def _print_fields(record: Accelerator | ModelSpec) -> None:

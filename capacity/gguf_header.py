@@ -20,6 +20,10 @@ FULL_ATTENTION_GROUPS = {"gemma2": 2, "gemma3": 6, "gpt-oss": 2}
 """Layouts that say only their window: of this many layers the last one attends to everything."""
 
 
+RANDOM_WEIGHTS_KEY = "rightsize.random_weights"
+"""Header key of files that were written with random weights."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class GgufFile:
     """What a GGUF file's header says.
@@ -59,7 +63,7 @@ def read_gguf_header(path: Path, *, as_of: date) -> GgufFile:
         tensor_bytes=sum(int(tensor.n_bytes) for tensor in reader.tensors),
         file_bytes=path.stat().st_size,
         parameters=sum(int(tensor.n_elements) for tensor in reader.tensors),
-        synthetic="synthetic" in name.lower() or any("synthetic" in key for key in fields),
+        synthetic="synthetic" in name.lower() or bool(fields.get(RANDOM_WEIGHTS_KEY)),
     )
 
 
