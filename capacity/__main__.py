@@ -16,6 +16,7 @@ from capacity.estimate import estimate_file
 from capacity.fitting import fit_all
 from capacity.gguf_header import read_gguf_header
 from capacity.hf_config import fetch_config, read_config
+from capacity.intervals import intervals
 from capacity.memory import fit as memory_fit
 from capacity.memory import kv_cache_bytes_per_token, require_fit
 from capacity.models import ModelSpec, benchmark_attribution, benchmark_scores, find_model, model, models, quantizations
@@ -126,13 +127,19 @@ def accuracy(
 
 
 @app.command()
-def refit(data: DataFolder = Path("../shared/data/calibration")) -> None:
-    """Fit the shipped parameters and intervals again from the calibration rows and the priors."""
+def refit(
+    data: DataFolder = Path("../shared/data/calibration"),
+    out: Annotated[Path, typer.Option("--out", help="where the report goes")] = Path("docs/accuracy.md"),
+) -> None:
+    """Fit the shipped parameters and intervals again from the calibration rows and the priors, and report as `accuracy` does."""
     rows, residuals = evaluate(data)
     before = priors()
     write_efficiencies({**before, **fit_all(rows, before)}, len(rows))
     write_intervals(intervals_of(residuals))
-    print(f"{len(rows)} rows fitted")
+    efficiencies.cache_clear()
+    intervals.cache_clear()
+    out.write_text(report(rows, residuals, efficiencies()), encoding="utf-8")
+    print(f"{len(rows)} rows fitted: {out}")
 
 
 def _model(name: str) -> ModelSpec:

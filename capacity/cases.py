@@ -50,6 +50,8 @@ DEVICES_PER_NODE = 8
 """Accelerators of one server, unless the note says otherwise."""
 NETWORK_GB_PER_S = 50.0
 """One way per accelerator between servers: 400 Gbit/s each, as HGX servers are built."""
+ONCE_A_SERVER = 4.0
+"""Rows of an all-to-all over those that cross between servers: a row goes to another server once for its experts there, in 8 bits."""
 LAST_OLD_YEAR = 2024
 """Rows of local engines up to this year ran on builds without captured graphs and fused attention."""
 UNKNOWN_WORDS = frozenset({"", "-", "?", "nan", "na", "n/a", "none", "null", "unknown"})
@@ -183,7 +185,7 @@ def case_of(row: Mapping[str, str]) -> Case:
     if nodes and not tensor and not pipeline and count > 8:
         tensor, pipeline = min(8, count), max(1, count // 8)
     stated = _number(notes.get("prompts", "")) or _number(notes.get("num_prompts", ""))
-    device, far = _linked(device, tensor, pipeline, count, nodes)
+    device, far = _linked(device, tensor, pipeline, count, nodes, crossings=ONCE_A_SERVER if data_parallel else 1.0)
     doubts += far
     return Case(
         engine=engine,
@@ -212,13 +214,15 @@ def case_of(row: Mapping[str, str]) -> Case:
     )
 
 
-def _linked(device: Accelerator, tensor: int | None, pipeline: int | None, count: int, nodes: int | None) -> tuple[Accelerator, list[str]]:
+def _linked(
+    device: Accelerator, tensor: int | None, pipeline: int | None, count: int, nodes: int | None, *, crossings: float
+) -> tuple[Accelerator, list[str]]:
     """The device with the link that its tensor-parallel group has: between servers it is the network's, unless a rack shares NVLink."""
     group = tensor or max(1, count // (pipeline or 1))
     inside = max(1, count // nodes) if nodes else DEVICES_PER_NODE
     if group <= inside or device.kind != "datacenter_gpu" or re.search(r"gb\d00|nvl72", device.id):
         return device, []
-    slower = min(device.link_gb_per_s or NETWORK_GB_PER_S, NETWORK_GB_PER_S)
+    slower = min(device.link_gb_per_s or NETWORK_GB_PER_S, NETWORK_GB_PER_S * crossings)
     said = f"{group} devices share each layer across servers: the link is taken as a network of {slower:g} GB/s"
     return device.model_copy(update={"link_gb_per_s": slower, "link_kind": "ethernet"}), [said]
 
@@ -250,6 +254,8 @@ def _said_doubts(note: str) -> list[str]:
     lowered, doubts = note.lower(), []
     if re.search(r"speculat|\bmtp\b|eagle|medusa|draft", lowered):
         doubts.append("speculative decoding is not in the estimate: with few requests in flight the answer is faster")
+    if "disagg" in lowered:
+        doubts.append("prompts and answers on devices of their own are not in the estimate: all devices are taken for both")
     if "suspect" in lowered:
         doubts.append("the row is marked suspect")
     return doubts
@@ -330,7 +336,10 @@ def _guessed_generation(name: str) -> str | None:
         (r"b100|b200|b300|gb\d00|rtx 50|blackwell|rubin|thor", "blackwell"),
         (r"h100|h200|h20\b|h800|gh200", "hopper"),
         (r"rtx 40|ada|l4\b|l40|l20\b", "ada"),
-        (r"mi30|mi32|mi35", "cdna3"),
+        (r"mi35|mi4\d\d", "cdna4"),
+        (r"mi30|mi32", "cdna3"),
+        (r"\bm5\b", "apple-matrix"),
+        (r"\bm[34]\b", "apple-9"),
     ):
         if re.search(pattern, lowered):
             return generation

@@ -39,8 +39,9 @@ DECODE_MOVES = (
     Move(fields=("unpack_flops",), spread=0.30),
     Move(fields=("layer_s", "expert_layer_s", "linear_layer_s", "step_s"), spread=0.15),
     Move(fields=("kv_bandwidth_share",), spread=0.20),
+    Move(fields=("expert_share",), spread=0.12),
 )
-"""What a generation rate of one sequence tells: bandwidth, unpacking, fixed times, cache."""
+"""What a generation rate of one sequence tells: bandwidth, unpacking, fixed times, cache, and of a mixture how fast its experts are."""
 PREFILL_MOVES = (
     Move(fields=("prefill_factor",), spread=0.15),
     Move(fields=("flops_share", "packed_flops_share"), spread=0.15),

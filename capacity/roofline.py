@@ -35,6 +35,11 @@ OLD_BUILDS = "-2024"
 """Suffix of an engine's name for builds of 2024 and before, whose published rows are told apart from today's."""
 MATRIX_GAIN = 2.5
 """16-bit matrix products over the sheet's 32-bit figure on Apple chips with matrix units in the GPU (M5): a prior, at most 4."""
+UNPACK_TOGETHER = frozenset({"apple-9", "apple-matrix"})
+"""Apple GPUs from M3 on (family 9), whose integer and floating-point pipes run side by side."""
+UNPACK_GAIN = 1.25
+"""Weights unpacked per operation there over M1 and M2: a prior. The one such chip with rows (M3 Max) streams 4-bit weights at 0.88 of its
+bandwidth, which needs 24 operations a weight or fewer, where M1 and M2 chips take 27 to 36."""
 PACKED_BITS = 7.5
 """Weights with fewer bits are unpacked before they are multiplied."""
 REFERENCE_FLOPS = 1e14
@@ -202,7 +207,9 @@ def rates(device: Accelerator, compute: str, efficiency: Efficiency) -> Rates:
     return Rates(
         bandwidth=bandwidth * (CDNA_BANDWIDTH if instinct else 1.0),
         flops16=flops16,
-        unpacking=UNPACK_REFERENCE_FLOPS * (flops16 / UNPACK_REFERENCE_FLOPS) ** efficiency.unpack_exponent,
+        unpacking=UNPACK_REFERENCE_FLOPS
+        * (flops16 / UNPACK_REFERENCE_FLOPS) ** efficiency.unpack_exponent
+        * (UNPACK_GAIN if device.generation in UNPACK_TOGETHER else 1.0),
         flops=reached * precision_gain(device, compute) ** efficiency.precision_exponent,
         link=max(link, 0.5) * 1e9,
         fast_link=device.link_kind in FAST_LINKS,

@@ -114,6 +114,7 @@ def test_spellings_mean_the_same(changes, same_as):
         ("EAGLE-3", "speculative"),
         ("suspect: nominal params", "suspect"),
         ("tp=4", "4 are"),
+        ("disaggregated: 1 prefill, 1 decode", "devices of their own"),
     ],
 )
 def test_a_note_that_the_estimate_cannot_honour_is_a_doubt(note, doubt):
@@ -132,6 +133,14 @@ def test_layers_shared_across_servers_wait_for_the_network():
     assert any("across servers: the link is taken as a network of 50 GB/s" in said for said in across.doubts)
     rack = answer(**inside | {"device": "GB200"}, note="tp=16")
     assert not any("across servers" in said for said in rack.doubts)
+
+
+def test_experts_spread_over_two_servers_serve_more_than_one_of_them():
+    many = {"model": "DeepSeek-R1", "params_b": "671", "quant": "fp8", "device": "H200", "isl": "1000", "osl": "1000"}
+    load = {"batch_or_concurrency": "2048"}
+    one = value(**many, **load, device_count="8", note="parallel=DEP8")
+    two = value(**many, **load, device_count="16", note="parallel=DEP16; nodes=2")
+    assert one < two < 2.2 * one
 
 
 @pytest.mark.parametrize("name", ["M4 Max (40-core GPU)", "Apple M4 Max 40-core", "M4 Max 40c", "apple m4 max"])
