@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 
 import numpy as np
@@ -50,6 +50,8 @@ TYPICAL_LINK_GB_PER_S = {"nvlink": 450.0, "infinity_fabric": 448.0, "ethernet": 
 """One-way link bandwidth where the sheet does not state it."""
 
 
+LARGE_MEMORY_GB = 70.0
+"""Devices below it are given smaller limits by vLLM's defaults: 256 sequences and 2,048 tokens a step instead of 1,024 and 8,192."""
 FAST_LINKS = frozenset({"nvlink", "infinity_fabric"})
 """Links of the accelerators' own, over which a small all-reduce is one kernel and not a chain of copies."""
 
@@ -363,8 +365,14 @@ def efficiency_for(engine: str, device: Accelerator) -> Efficiency:
         name = name.removesuffix(OLD_BUILDS)  # only CUDA builds are told apart by age
     for key in ((name, kind), (name, "hbm"), (name, "lpddr"), ("generic", kind), ("generic", "gddr")):
         if key in by_key:
-            return by_key[key]
+            small = key[0] == "vllm" and device.memory_gb is not None and device.memory_gb < LARGE_MEMORY_GB
+            return _on_small_memory(by_key[key]) if small else by_key[key]
     raise InputError(f"no parameters for engine '{engine}' on {device.name}")
+
+
+@lru_cache(maxsize=64)
+def _on_small_memory(efficiency: Efficiency) -> Efficiency:
+    return efficiency.model_copy(update={"max_sequences": 256, "prefill_chunk": 2048})
 
 
 def memory_class(device: Accelerator) -> str:

@@ -88,6 +88,13 @@ def test_a_ring_moves_two_n_minus_one_over_n_of_the_rows():
     assert all_reduce_s(cost, device, VLLM, 100, 1) == 0
 
 
+def test_vllm_takes_smaller_limits_below_seventy_gigabytes():
+    small, large = (efficiency_for("vllm", accelerator(name)) for name in ("nvidia-l40s", "nvidia-h100-sxm-80"))
+    assert (small.max_sequences, small.prefill_chunk) == (256, 2048)
+    assert (large.max_sequences, large.prefill_chunk) == (1024, 8192)
+    assert efficiency_for("sglang", accelerator("nvidia-l40s")).max_sequences == 1024
+
+
 def test_a_small_all_reduce_is_sooner_over_the_accelerators_own_links():
     cost = cost_of("llama-3.1-8b")
     fast, slow = (rates(accelerator(name), cost.compute, VLLM) for name in ("nvidia-h100-sxm-80", "nvidia-h100-pcie-80"))
