@@ -90,6 +90,20 @@ def _given_up(future: Future[Doubted | None]) -> bool:
     return future.cancelled() or (future.done() and future.exception() is None and future.result() is None)
 
 
+def widened(recommendation: Recommendation, catalog: Catalog, found: Doubt) -> Doubted:
+    """A doubt with the numbers for which the decision is made anew: lengths, cached share, labels."""
+    from selector.recommendation import consider
+    from selector.sensitivity import widened as wider
+
+    try:
+        return Doubted(doubt=wider(consider(recommendation.scenario, catalog), found))
+    except InputError as error:
+        return Doubted(doubt=found, problem=str(error))
+    except Exception:
+        LOG.exception("the doubt of a decision could not be widened")
+        return Doubted(doubt=found, problem="What other lengths would change could not be computed; the server's log says more.")
+
+
 def doubted(recommendation: Recommendation, catalog: Catalog) -> Doubted:
     """The doubt of a decision and the cost of its options against volume; what fails is a sentence and a line in the log."""
     from dashboard.doubt_charts import stair_ids

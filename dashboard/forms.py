@@ -13,6 +13,7 @@ import time
 import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 from typing import Any, Union, get_args, get_origin
 
@@ -506,11 +507,11 @@ def _with_chosen(choices: Sequence[str], key: str) -> list[str]:
 
 
 def _given(record: type[Fact], values: dict[str, Any]) -> dict[str, Any]:
-    return {name: values[name] for name in record.model_fields if values.get(name) is not None}
+    return {name: values[name] for name in record.model_fields if values.get(name) not in (None, "")}
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, StrEnum):
+    if isinstance(value, StrEnum | date):
         return str(value)
     return [str(part) for part in value] if isinstance(value, list | tuple) else value
 

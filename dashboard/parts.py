@@ -13,6 +13,7 @@ from dashboard.charts import Chart
 from dashboard.doubt_desk import Doubted
 from dashboard.report import Card
 from selector.results import Recommendation
+from selector.sensitivity import Doubt
 
 TICK_S = 0.5
 COLUMNS_OF_A_PHONE, LETTERS_OF_A_PHONE = 4, 80
@@ -107,12 +108,26 @@ def doubt(decided: state.Decided) -> Doubted | None:
     return found
 
 
+def wider_doubt(decided: state.Decided, doubt: Doubt) -> Doubt:
+    """A doubt with the numbers that need a decision of their own; as it is while they are computed, then drawn again."""
+    found = state.wider_doubt_of(decided, doubt)
+    if found is None:
+        st.caption("Other lengths, cached shares and label counts are being tried; they join the bars below.")
+        st.fragment(_until_wider, run_every=TICK_S)(decided, doubt)
+    return doubt if found is None or found.doubt is None else found.doubt
+
+
 def doubt_pending(found: Doubted | None, height: int = 120) -> None:
     """What stands in the place of a doubt that is not there yet, or cannot be."""
     if found is None:
         st.skeleton(height=height)
     elif found.problem:
         text(found.problem)
+
+
+def _until_wider(decided: state.Decided, doubt: Doubt) -> None:
+    if state.wider_doubt_of(decided, doubt) is not None:
+        st.rerun()
 
 
 def _until_doubted(decided: state.Decided) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from selector.catalog import Catalog
     from selector.results import Recommendation
     from selector.scenarios import Scenario
+    from selector.sensitivity import Doubt
 
 LOG = logging.getLogger(__name__)
 JobT = TypeVar("JobT", bound="ProbeJob | EndpointJob")
@@ -115,6 +116,15 @@ def doubt_of(found: Decided, *, wait: bool = False) -> Doubted | None:
     who = "" if context is None else context.session_id
     ask = doubt_desk().wait if wait else doubt_desk().ask
     return ask(found.key, partial(doubted, found.recommendation, catalog), who=who)
+
+
+def wider_doubt_of(found: Decided, doubt: Doubt) -> Doubted | None:
+    """The same doubt with other lengths, cached shares and labels in it; None while it is being computed beside the page."""
+    from dashboard.doubt_desk import widened
+
+    context = get_script_run_ctx(suppress_warning=True)
+    who = "wider " + ("" if context is None else context.session_id)
+    return doubt_desk().ask((found.key, "wider"), partial(widened, found.recommendation, found.catalog(), doubt), who=who)
 
 
 @st.cache_resource(show_spinner=False)

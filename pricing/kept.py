@@ -105,7 +105,7 @@ class KeptBook(PriceBook):
     @classmethod
     def of(cls, kept: KeptPrices, overrides: PriceOverrides) -> KeptBook:
         """The book of a kept decision, with its own prices over the list."""
-        return cls(as_of=kept.as_of, overrides=overrides, kept=kept)
+        return cls(as_of=kept.as_of, overrides=overrides.on(kept.as_of), kept=kept)
 
     def api_price(self, ref: str, *, input_tokens: float) -> ApiPrice:
         """The kept answer."""

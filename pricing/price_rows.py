@@ -59,6 +59,10 @@ class PriceRow(Fact):
     """Through whom the provider is reached, where not directly."""
     time_rule: str = ""
     """What the price does over the day, where it changes, and for which time it is stated."""
+    window_tiers: tuple[PriceTier, ...] = ()
+    """Prices inside the hours of the day that are priced apart, in the order of `tiers`; `tiers` are those of the rest."""
+    window_hours: float = Field(default=0.0, ge=0, le=24)
+    """How many hours of the day that are."""
     valid_from: date | None = None
     """First day of the price, where it is known."""
     source: Source

@@ -15,7 +15,7 @@ from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property, lru_cache
 from importlib.resources import files
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from genai_prices import data_snapshot, types
 from pydantic import Field, model_validator
@@ -70,6 +70,14 @@ class PriceOverrides(Fact):
     """With reserved GPUs: months that the servers of the first live month are paid for, needed or not; 0 is no contract."""
     api_discount_share: float | None = Field(default=None, gt=0, lt=1)
     """Your discount on the baseline's list prices, 0.1 is 10 % off: input, cached, output and batch alike."""
+    price_window_share: float | None = Field(default=None, ge=0, le=1)
+    """Of models priced by the time of day: share of your traffic in the hours (UTC) that are priced apart; absent: as many as there are."""
+    own_prices_from: date | None = None
+    """First day on which your own prices count."""
+    own_prices_until: date | None = None
+    """Last day on which your own prices count; after it the list prices stand, and the page says so."""
+    own_prices_note: str = Field(default="", max_length=200)
+    """Where your own prices come from: an offer, a contract, who entered them."""
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -82,9 +90,34 @@ class PriceOverrides(Fact):
                 f"api_blended_usd_per_mtok = {self.api_blended_usd_per_mtok:g} and {given[0]} = {getattr(self, given[0]):g} "
                 "state the same price twice: keep the blended one or the separate ones"
             )
+        if self.own_prices_from and self.own_prices_until and self.own_prices_from > self.own_prices_until:
+            raise ValueError(f"own_prices_from {self.own_prices_from} lies after own_prices_until {self.own_prices_until}")
         return self
 
+    @property
+    def entered(self) -> tuple[str, ...]:
+        """The prices and the discount that the user has entered, by key."""
+        return tuple(key for key in OWN_PRICE_KEYS if getattr(self, key) is not None)
 
+    def in_force(self, as_of: date) -> bool:
+        """Whether the user's own prices count on a day."""
+        after = self.own_prices_from is None or as_of >= self.own_prices_from
+        return after and (self.own_prices_until is None or as_of <= self.own_prices_until)
+
+    def on(self, as_of: date) -> PriceOverrides:
+        """What counts on a day: outside their time the entered prices fall away, and the list prices stand."""
+        return self if self.in_force(as_of) else self.model_copy(update=dict.fromkeys(OWN_PRICE_KEYS))
+
+
+OWN_PRICE_KEYS: Final = (
+    "api_blended_usd_per_mtok",
+    "api_input_usd_per_mtok",
+    "api_output_usd_per_mtok",
+    "api_cached_input_usd_per_mtok",
+    "api_discount_share",
+    "gpu_usd_per_hour",
+)
+"""The keys of PriceOverrides that are prices, and end with their time."""
 NO_OVERRIDES = PriceOverrides()
 
 
@@ -259,7 +292,7 @@ class PriceBook:
         """The price book of a day; reads only what is installed, never the network."""
         return cls(
             as_of=as_of,
-            overrides=overrides or NO_OVERRIDES,
+            overrides=(overrides or NO_OVERRIDES).on(as_of),
             snapshot=snapshot,
             own_rents=tuple(own_rents),
             own_servers=tuple(own_servers),
@@ -269,7 +302,7 @@ class PriceBook:
         """List price of `provider:model` for a request of `input_tokens`; InputError with the nearest ids for an unknown one."""
         provider, model = _split(ref)
         layers = [
-            _resolved(row, input_tokens, layer)
+            _resolved(row, input_tokens, layer, self.overrides.price_window_share)
             for layer, row in (
                 ("accepted live snapshot", self._snapshot_row(provider, model)),
                 (WHEEL, _wheel_row(provider, model, self.as_of)),
@@ -310,7 +343,7 @@ class PriceBook:
         wanted = frozenset(classes)
         offers: dict[str, list[ApiPrice]] = defaultdict(list)
         for row, layer in self._offers(family_of(model_family)):
-            price = _resolved(row, input_tokens, layer)
+            price = _resolved(row, input_tokens, layer, self.overrides.price_window_share)
             if price.provider_class in wanted:
                 offers[price.provider].append(price)
         chosen = (_one_offer(prices) for prices in offers.values())
@@ -521,6 +554,7 @@ def _row(provider: Any, model: Any, as_of: date, note: str, checked: date = WHEE
     if not tiers:
         return None
     router = provider.id.startswith(ROUTER)
+    window_tiers, window_hours = _windows(model)
     return PriceRow(
         provider=host_behind(provider.id),
         model=model.id,
@@ -529,6 +563,8 @@ def _row(provider: Any, model: Any, as_of: date, note: str, checked: date = WHEE
         deprecated=bool(model.deprecated),
         route="via Hugging Face" if router else "",
         time_rule=_time_rule(model, tiers[0]),
+        window_tiers=window_tiers,
+        window_hours=window_hours,
         source=Source(url=(provider.pricing_urls or [provider.id])[0], checked=checked, note=note),
     )
 
@@ -567,7 +603,7 @@ def _at(price: Any, start: int) -> float | None:
 
 
 def _time_rule(model: Any, stated: PriceTier) -> str:
-    """In words: the time the price is stated for, the dearer or cheaper hours, and what even traffic round the clock would pay."""
+    """In words: the dearer or cheaper hours with their prices, and the price of the rest of the day."""
     windows = (
         [price for price in model.prices if isinstance(price.constraint, types.TimeOfDateConstraint)]
         if isinstance(model.prices, list)
@@ -575,20 +611,34 @@ def _time_rule(model: Any, stated: PriceTier) -> str:
     )
     if not windows:
         return ""
-    hours = [_hours(price.constraint.start_time, price.constraint.end_time) for price in windows]
-    rest = HOURS_PER_DAY - sum(hours)
     said = [
         f"{price.constraint.start_time:%H:%M}-{price.constraint.end_time:%H:%M} UTC {price.prices.input_mtok}/{price.prices.output_mtok}"
         for price in windows
     ]
-    means = [
-        (sum(length * float(getattr(price.prices, key)) for length, price in zip(hours, windows, strict=True)) + rest * now) / HOURS_PER_DAY
-        for key, now in (("input_mtok", stated.input_usd_per_mtok), ("output_mtok", stated.output_usd_per_mtok))
-    ]
-    return (
-        f"priced by time of day, stated for {PRICED_AT:%H:%M} UTC; {', '.join(said)}; "
-        f"even traffic round the clock pays {means[0]:.3g}/{means[1]:.3g}"
-    )
+    return f"priced by time of day: {', '.join(said)}, else {stated.input_usd_per_mtok:g}/{stated.output_usd_per_mtok:g}"
+
+
+def _windows(model: Any) -> tuple[tuple[PriceTier, ...], float]:
+    """Prices inside the windows of the day, the mean of several weighted by their hours, and the hours; nothing where there are none."""
+    prices = model.prices if isinstance(model.prices, list) else []
+    windows = [price for price in prices if isinstance(price.constraint, types.TimeOfDateConstraint)]
+    found = [(_hours(price.constraint.start_time, price.constraint.end_time), _tiers(price.prices, None)) for price in windows]
+    if not found or len({len(tiers) for _, tiers in found}) > 1 or not found[0][1]:
+        return (), 0.0
+    total = sum(hours for hours, _ in found)
+    mixed = [_mixed(list(same), [hours / total for hours, _ in found]) for same in zip(*(tiers for _, tiers in found), strict=True)]
+    return tuple(mixed), total
+
+
+def _mixed(tiers: list[PriceTier], shares: list[float]) -> PriceTier:
+    """One tier of several by their shares; a rate that one of them lacks falls away."""
+    rates = [name for name in PriceTier.model_fields if name != "above_input_tokens"]
+    mixed: dict[str, float | None] = {}
+    for name in rates:
+        values = [getattr(tier, name) for tier in tiers]
+        whole = all(value is not None for value in values)
+        mixed[name] = sum(value * share for value, share in zip(values, shares, strict=True)) if whole else None
+    return tiers[0].model_copy(update=mixed)
 
 
 def _hours(start: time, end: time) -> float:
@@ -621,8 +671,14 @@ def _file_row(provider: str, model: str, as_of: date) -> PriceRow | None:
     return max(rows, key=lambda row: row.valid_from or date.min, default=None)
 
 
-def _resolved(row: PriceRow, input_tokens: float, layer: str) -> ApiPrice:
-    tier = [tier for tier in row.tiers if input_tokens > tier.above_input_tokens or tier.above_input_tokens == 0][-1]
+def _resolved(row: PriceRow, input_tokens: float, layer: str, window_share: float | None = None) -> ApiPrice:
+    tier, time_rule = _tier(row.tiers, input_tokens), row.time_rule
+    if row.window_tiers:
+        share = row.window_hours / HOURS_PER_DAY if window_share is None else window_share
+        tier = _mixed([_tier(row.window_tiers, input_tokens), tier], [share, 1.0 - share])
+        said = "even traffic round the clock" if window_share is None else "as you stated"
+        mixed = f"{tier.input_usd_per_mtok:.3g}/{tier.output_usd_per_mtok:.3g}"
+        time_rule += f"; billed with {share:.0%} of the traffic in those hours ({said}): {mixed}"
     return ApiPrice(
         provider=row.provider,
         model=row.model,
@@ -638,10 +694,14 @@ def _resolved(row: PriceRow, input_tokens: float, layer: str) -> ApiPrice:
         context_tokens=row.context_tokens,
         deprecated=row.deprecated,
         route=row.route,
-        time_rule=row.time_rule,
+        time_rule=time_rule,
         source=row.source,
         layer=layer,
     )
+
+
+def _tier(tiers: tuple[PriceTier, ...], input_tokens: float) -> PriceTier:
+    return [tier for tier in tiers if input_tokens > tier.above_input_tokens or tier.above_input_tokens == 0][-1]
 
 
 def _entered(own: PriceOverrides, listed: ApiPrice | None, ref: str, as_of: date) -> ApiPrice:
@@ -649,7 +709,7 @@ def _entered(own: PriceOverrides, listed: ApiPrice | None, ref: str, as_of: date
     over = (
         f"; the list price is {listed.input_usd_per_mtok:g}/{listed.output_usd_per_mtok:g}" if listed else "; no catalogue has this model"
     )
-    source = Source(url=OWN, checked=as_of, note=OWN + over)
+    source = Source(url=OWN, checked=as_of, note=OWN + over + (f"; {own.own_prices_note}" if own.own_prices_note else ""))
     blended = own.api_blended_usd_per_mtok
     given = blended or own.api_input_usd_per_mtok or (listed.input_usd_per_mtok if listed else None)
     answered = blended or own.api_output_usd_per_mtok or (listed.output_usd_per_mtok if listed else None)

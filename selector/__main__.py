@@ -54,7 +54,7 @@ from selector.reconcile import read_actuals, read_decision, reconcile
 from selector.replay import Replay, kept_inputs, recording, replayed
 from selector.results import Recommendation
 from selector.scenarios import Scenario, read_scenario, scenario_to_toml
-from selector.sensitivity import DRAWS, SEED, doubt
+from selector.sensitivity import DRAWS, SEED, doubt, widened
 from selector.sensitivity import to_json as doubt_json
 from selector.sentences import months, percent, usd
 from selector.store import (
@@ -190,7 +190,7 @@ def show_doubt(
     """How sure the decision is: totals and chances over many draws, what moves the saving most, and where the verdict changes."""
     scenario, day = read_scenario(workload), _day(as_of, datetime.now(tz=UTC))
     considered = consider(scenario, stored_catalog(settings(), day, scenario, host=platform.node()))
-    found = doubt(considered, draws=draws, seed=seed)
+    found = widened(considered, doubt(considered, draws=draws, seed=seed))
     if json:
         print(dumps(doubt_json(found)))
         return

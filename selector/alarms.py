@@ -26,6 +26,7 @@ def alarms_of(asked: Asked, evaluations: tuple[Evaluation, ...]) -> tuple[str, .
         _old_blended_price(asked),
         _newer_reference(asked),
         _unknown_languages(asked),
+        _own_prices_out_of_time(asked),
         _stale_prices(asked, evaluations),
         _nobody_to_run_it(asked),
         _no_double_running(asked),
@@ -43,7 +44,7 @@ def _assumed_type(asked: Asked) -> str:
 
 
 def _old_blended_price(asked: Asked) -> str:
-    own = asked.scenario.prices.api_blended_usd_per_mtok
+    own = asked.catalog.prices.overrides.api_blended_usd_per_mtok
     if own is None or own < HIGH_BLENDED_USD_PER_MTOK:
         return ""
     try:
@@ -72,6 +73,14 @@ def _unknown_languages(asked: Asked) -> str:
     if not unknown:
         return ""
     return f"language not known here: {', '.join(unknown)}; write a code such as 'de' or an English name, or ask each maker yourself"
+
+
+def _own_prices_out_of_time(asked: Asked) -> str:
+    own, day = asked.scenario.prices, asked.catalog.as_of
+    if not own.entered or own.in_force(day):
+        return ""
+    limit = f"from {own.own_prices_from}" if own.own_prices_from and day < own.own_prices_from else f"until {own.own_prices_until}"
+    return f"your own prices ({', '.join(own.entered)}) count {limit} and not on {day}: the list prices stand instead"
 
 
 def _stale_prices(asked: Asked, evaluations: tuple[Evaluation, ...]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from facts.errors import InputError
 from facts.units import (
     HOURS_PER_MONTH,
@@ -19,11 +21,14 @@ from selector.limits import (
 from selector.recompute import LISTED_INPUT_TOKENS
 from selector.scenarios import Scenario
 
+NEAR: Final = 1.25
+"""A twelfth that is so many times beyond the range seen is still in it: 250,000 a year is 20,833 a month, over 12,500 to 20,800."""
+
 
 def input_alarms(scenario: Scenario, catalog: Catalog) -> tuple[str, ...]:
     """What in the user's own prices and assumptions looks like a slip of a unit or a period, as sentences."""
     found = (*period_alarms(scenario), *price_alarms(scenario, catalog.prices))
-    own = scenario.prices.gpu_usd_per_hour
+    own = catalog.prices.overrides.gpu_usd_per_hour
     return (*found, *((alarm,) if own is not None and (alarm := rent_alarm(own, catalog.prices)) else ()))
 
 
@@ -67,15 +72,16 @@ def speed_alarm(
 
 
 def period_alarms(scenario: Scenario) -> tuple[str, ...]:
-    """Monthly amounts that are a usual year's: twelve times what is seen, and a twelfth of them is inside the range seen."""
+    """Monthly amounts that are a usual year's: above what is seen, and a twelfth of them is about in the range seen."""
     alarms = []
     for note in register(scenario.assumptions):
         if not note.changed or not (note.key.endswith("_per_month") or note.key.endswith("_month_usd")):
             continue
         value = float(getattr(scenario.assumptions, note.key))
-        if value > 1.5 * note.high and max(note.low, 1e-9) <= value / MONTHS_PER_YEAR <= note.high:
+        usual = max(note.low, 1e-9) / NEAR <= value / MONTHS_PER_YEAR <= note.high * NEAR
+        if value > 1.5 * note.high and usual:
             alarms.append(
-                f"{note.key} {value:,.0f} is above the {note.low:,.0f} to {note.high:,.0f} seen, and a twelfth of it is inside: "
+                f"{note.key} {value:,.0f} is above the {note.low:,.0f} to {note.high:,.0f} seen, and a twelfth of it is there: "
                 "an annual figure typed as monthly?"
             )
     return tuple(alarms)
@@ -83,7 +89,7 @@ def period_alarms(scenario: Scenario) -> tuple[str, ...]:
 
 def price_alarms(scenario: Scenario, book: PriceBook) -> tuple[str, ...]:
     """API prices of the user's own that are a thousand times off the list: a price per 1,000 tokens typed as one per million."""
-    own, baseline = scenario.prices, scenario.workload.baseline_model
+    own, baseline = book.overrides, scenario.workload.baseline_model
     try:
         listed = book.api_price(baseline, input_tokens=LISTED_INPUT_TOKENS)
     except InputError:

@@ -223,6 +223,34 @@ def _own_ranges(asked: Asked, evaluations: tuple[Evaluation, ...]) -> list[Range
     return [_own(_facts()[key], base) for key, base in bases.items()]
 
 
+def workload_ranges(asked: Asked) -> tuple[Range, ...]:
+    """Numbers of the workload for which the decision has to be made anew, by key: lengths, cached share, labels. They are not drawn."""
+    workload = asked.scenario.workload
+    bases = {
+        "cached_input_share": workload.cached_input_share,
+        "input_tokens_mean": workload.input_tokens,
+        "labelled_examples": float(workload.labelled_examples),
+        "output_tokens_mean": workload.output_tokens,
+    }
+    return tuple(_bounded(_own(_facts()[key], base)) for key, base in bases.items())
+
+
+def _bounded(one: Range) -> Range:
+    """Within what a workload takes: a share up to 1, a length of a token at least."""
+    least, most = (0.0, 1.0) if one.key == "cached_input_share" else (0.0, np.inf) if one.whole else (1.0, np.inf)
+
+    def inside(value: float) -> float:
+        return float(min(max(value, least), most))
+
+    return replace(
+        one,
+        low=inside(one.low),
+        high=inside(one.high),
+        searched_low=inside(one.searched_low),
+        searched_high=inside(one.searched_high),
+    )
+
+
 def baseline_usd_per_mtok(asked: Asked, evaluations: tuple[Evaluation, ...]) -> float:
     """Price of today's model at the workload's mix."""
     price = next(found.supplies[0].price for found in evaluations if found.option.baseline)

@@ -95,7 +95,7 @@ def consider(scenario: Scenario, catalog: Catalog, tree: Tree | None = None) -> 
     workload = scenario.workload
     requirements = requirements_of(workload)
     path, leaf = walk(tree, workload)
-    options = list_options(workload, blended_price=scenario.prices.api_blended_usd_per_mtok is not None)
+    options = list_options(workload, blended_price=catalog.prices.overrides.api_blended_usd_per_mtok is not None)
     nothing = np.zeros(requirements.horizon_months)
     asked = Asked(
         scenario=scenario,

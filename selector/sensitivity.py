@@ -21,8 +21,9 @@ from pricing.paths import drift_path, step_path
 from selector.evaluation import Evaluation, numbers_of
 from selector.public import result_json
 from selector.quality import Kind
-from selector.ranges import QUALITY, Range, drawn_values, quality_key, ranges_of, stream
+from selector.ranges import QUALITY, Range, drawn_values, quality_key, ranges_of, stream, workload_ranges
 from selector.recommendation import Considered
+from selector.redecided import ends, nearest_changes
 from selector.results import Arm
 from selector.worlds import OptionWorlds, Values, Worlds, with_baseline, worlds_at, worlds_of
 
@@ -290,7 +291,10 @@ class Doubt:
 
 
 def doubt(considered: Considered, *, draws: int = DRAWS, seed: int = SEED) -> Doubt:
-    """All of it: the simulation, what moves the saving, where the verdict changes, break-even volumes, price paths."""
+    """All of it: the simulation, what moves the saving, where the verdict changes, break-even volumes, price paths.
+
+    Lengths, cached share and labels are not computed here: `widened` adds them, at the price of some thirty decisions.
+    """
     ranges = ranges_of(considered.asked, considered.evaluations)
     against = considered.baseline.option.id
     shown = [found.option.id for found in considered.evaluations if _shown(found) and found.option.id != against]
@@ -302,6 +306,13 @@ def doubt(considered: Considered, *, draws: int = DRAWS, seed: int = SEED) -> Do
         break_evens=tuple(break_even_volume(considered, option_id) for option_id in shown),
         paths=price_paths(considered),
     )
+
+
+def widened(considered: Considered, found: Doubt) -> Doubt:
+    """The same doubt with prompt and answer length, cached share and labels moved too: for each value the decision is made anew."""
+    again = {flip.key: flip for flip in _redecided(considered)}
+    flipped = tuple(again.get(flip.key, flip) for flip in found.flips)
+    return replace(found, tornado=_with_redecided(considered, found.tornado), flips=flipped)
 
 
 def to_json(result: Doubt | Simulation | Tornado | Flip | BreakEven | Staircase | PricePath) -> dict[str, Any]:
@@ -775,6 +786,49 @@ def _not_computed(one: Range, because: str) -> Flip:
         status=Reached.NOT_COMPUTED,
         because=because,
     )
+
+
+def _with_redecided(considered: Considered, found: Tornado) -> Tornado:
+    """A tornado with the numbers for which the decision is made anew."""
+    bars = [
+        Bar(
+            key=one.key,
+            label=one.label,
+            unit=one.unit,
+            low=one.low,
+            base=one.base,
+            high=one.high,
+            saving_low_usd=low.saving_usd,
+            saving_high_usd=high.saving_usd,
+            option_id_low=low.option_id,
+            option_id_high=high.option_id,
+        )
+        for one, low, high in ends(considered, found.option_id)
+        if low.saving_usd is not None and high.saving_usd is not None
+    ]
+    return replace(found, bars=tuple(sorted((*found.bars, *bars), key=lambda bar: (-bar.swing_usd, bar.key))))
+
+
+def _redecided(considered: Considered) -> tuple[Flip, ...]:
+    """Where the verdict changes with a number for which the decision is made anew."""
+    found = []
+    for one in workload_ranges(considered.asked):
+        if one.searched_low >= one.searched_high:
+            found.append(_not_computed(one, "there are none, so there is no range to look in: state a number on the left"))
+            continue
+        below, above = nearest_changes(considered, one)
+        flip = _not_computed(one, "")
+        found.append(
+            replace(
+                flip,
+                status=Reached.NOT_REACHED if below is None and above is None else Reached.REACHED,
+                below=None if below is None else below.value,
+                above=None if above is None else above.value,
+                below_option_id=None if below is None else below.option_id,
+                above_option_id=None if above is None else above.option_id,
+            )
+        )
+    return tuple(found)
 
 
 def _unmoved(considered: Considered) -> tuple[Flip, ...]:

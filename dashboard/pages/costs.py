@@ -4,9 +4,10 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from dashboard import charts, doubt_charts, doubt_words, parts, state, tables
+from dashboard import assumptions_section, charts, doubt_charts, doubt_words, parts, state, tables
 from dashboard import format as fmt
 from dashboard.doubt_desk import Doubted
+from pricing.assumptions import Assumptions
 from selector.results import OptionResult, Recommendation
 
 
@@ -15,17 +16,29 @@ def page() -> None:
     recommendation = decided.recommendation
     doubted = parts.doubt(decided)
     st.title("Costs", anchor=False)
+    alarms(recommendation)
     over_time(recommendation, doubted)
     over_volume(recommendation, doubted)
     differences(recommendation, doubted)
     option = chosen(recommendation)
     if option is not None:
         bill(option)
-    levers(recommendation, doubted)
+    levers(decided, doubted)
+    assumptions_section.show(recommendation)
     other_views(recommendation)
     st.subheader("What is not counted", anchor=False)
     parts.points(recommendation.not_counted)
-    st.caption("Amounts in USD before tax; every month is 365/12 days. The defaults behind them, with source and date, stand on Sources.")
+    st.caption(
+        "Amounts in USD before tax; every month is 365/12 days. Prices, rents and speeds stand on Sources, each with its source and date."
+    )
+
+
+def alarms(recommendation: Recommendation) -> None:
+    """What in the inputs cannot be right; an alarm about an assumption stands beside it, further down."""
+    below = assumptions_section.alarms_about(recommendation.alarms, list(Assumptions.model_fields))
+    for alarm in recommendation.alarms:
+        if alarm not in below:
+            st.warning(fmt.markdown_literal(alarm))
 
 
 def over_time(recommendation: Recommendation, doubted: Doubted | None) -> None:
@@ -101,13 +114,14 @@ def bill(option: OptionResult) -> None:
             parts.points(list(option.notes))
 
 
-def levers(recommendation: Recommendation, doubted: Doubted | None) -> None:
+def levers(decided: state.Decided, doubted: Doubted | None) -> None:
     """What moves the saving, and what prices may do."""
+    recommendation = decided.recommendation
     st.subheader("What moves it", anchor=False)
     if doubted is None or doubted.doubt is None:
         parts.doubt_pending(doubted, height=380)
         return
-    found = doubted.doubt
+    found = parts.wider_doubt(decided, doubted.doubt)
     parts.chart(doubt_charts.tornado(found.tornado, recommendation), "No uncertain number moves the saving of an option.")
     st.caption(
         f"Saving against today's model, {fmt.markdown_literal(fmt.usd(found.tornado.saving_usd))} as decided, one number moved to either "

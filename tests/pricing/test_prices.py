@@ -72,13 +72,21 @@ def test_dated_prices_follow_the_day():
     assert after.input_usd_per_mtok == 2.0
 
 
-def test_a_price_by_time_of_day_is_that_of_a_stated_time():
+def test_a_price_by_time_of_day_is_billed_by_the_share_of_traffic_in_its_hours():
+    def at(share):
+        book = PriceBook.load(AS_OF, PriceOverrides(price_window_share=share))
+        return book.api_price("deepseek:deepseek-v4-flash", input_tokens=1000)
+
+    # 0.15/0.60 at noon UTC, 0.30/1.20 at 02:00 and 08:00; a tenth in the dear hours: 0.1 x 0.30 + 0.9 x 0.15.
+    for share, given, answered in ((0.0, 0.15, 0.60), (1.0, 0.30, 1.20), (0.1, 0.165, 0.66)):
+        assert at(share).input_usd_per_mtok == pytest.approx(given)
+        assert at(share).output_usd_per_mtok == pytest.approx(answered)
     price = BOOK.api_price("deepseek:deepseek-v4-flash", input_tokens=1000)
-    assert (price.input_usd_per_mtok, price.output_usd_per_mtok) == (0.15, 0.60)  # noon UTC; 0.30/1.20 at 02:00 and 08:00
-    assert "stated for 12:00 UTC" in price.time_rule
-    assert "06:00-10:00 UTC 0.3/1.2" in price.time_rule
+    assert "06:00-10:00 UTC 0.3/1.2, else 0.15/0.6" in price.time_rule
     # Seven dear hours of twenty-four: (7 x 0.30 + 17 x 0.15) / 24 and (7 x 1.20 + 17 x 0.60) / 24.
-    assert price.time_rule.endswith("even traffic round the clock pays 0.194/0.775")
+    assert price.input_usd_per_mtok == pytest.approx((7 * 0.30 + 17 * 0.15) / 24)
+    assert price.output_usd_per_mtok == pytest.approx((7 * 1.20 + 17 * 0.60) / 24)
+    assert price.time_rule.endswith("billed with 29% of the traffic in those hours (even traffic round the clock): 0.194/0.775")
     assert BOOK.api_price("openai:gpt-4o", input_tokens=1000).time_rule == ""
 
 
@@ -404,3 +412,38 @@ def test_provider_names_are_compared_as_people_write_them():
     assert is_provider("Vast.ai", ["vast ai"])
     assert not is_provider("AWS", ["Azure", "GCP"])
     assert not is_provider("AWS", [])
+
+
+def test_own_prices_end_with_their_time_and_the_list_stands_again():
+    own = PriceOverrides(
+        api_input_usd_per_mtok=1.0,
+        gpu_usd_per_hour=0.7,
+        own_prices_from=date(2026, 10, 1),
+        own_prices_until=date(2026, 11, 22),
+        own_prices_note="offer 4711",
+    )
+    paid = {}
+    for day in (date(2026, 9, 30), date(2026, 10, 1), date(2026, 11, 22), date(2026, 11, 23)):
+        book = PriceBook.load(day, own)
+        price = book.baseline_price("openai:gpt-4o", input_tokens=1000)
+        rent = book.rental("nvidia-h100-sxm-80")
+        assert rent is not None
+        paid[day.isoformat()] = (price.input_usd_per_mtok, rent.usd_per_gpu_hour == 0.7)
+        assert ("offer 4711" in price.source.note) is (price.layer == OWN)
+    assert paid == {
+        "2026-09-30": (2.5, False),
+        "2026-10-01": (1.0, True),
+        "2026-11-22": (1.0, True),
+        "2026-11-23": (2.5, False),
+    }
+
+
+def test_how_gpus_are_rented_outlives_the_prices():
+    own = PriceOverrides(gpu_usd_per_hour=0.7, rental_term="reserved_from", commitment_months=12, own_prices_until=date(2026, 1, 1))
+    assert own.on(AS_OF).entered == ()
+    assert (own.on(AS_OF).rental_term, own.on(AS_OF).commitment_months) == ("reserved_from", 12)
+
+
+def test_own_prices_that_end_before_they_begin_are_refused():
+    with pytest.raises(ValueError, match="own_prices_from 2026-03-01 lies after own_prices_until 2026-02-01"):
+        PriceOverrides(own_prices_from=date(2026, 3, 1), own_prices_until=date(2026, 2, 1))

@@ -15,8 +15,9 @@ from facts.errors import InputError
 from selector.__main__ import app
 from selector.catalog import load_catalog
 from selector.quality import Kind
-from selector.ranges import Shape, beta_of, between, drawn_values, known, ranges_of
+from selector.ranges import Shape, beta_of, between, drawn_values, known, ranges_of, workload_ranges
 from selector.recommendation import conclude, consider
+from selector.redecided import decide_at, nearest_changes, workload_at
 from selector.results import Action
 from selector.sensitivity import (
     Reached,
@@ -31,6 +32,7 @@ from selector.sensitivity import (
     staircase,
     to_json,
     tornado,
+    widened,
 )
 from selector.worlds import BLOCK_ROWS, worlds_at
 from tests.selector.decisions import DAY, scenario
@@ -525,3 +527,60 @@ def test_the_command_line_says_the_same_as_json_and_in_words(tmp_path, monkeypat
     negotiated = negotiation(story("dear"))
     assert f"Staying wins if today's model costs less than {negotiated.below:.4g} USD per Mtok at your mix" in words
     assert "Not computed: Prompt length" in words
+
+
+# ---- numbers for which the decision is made anew ----
+
+
+def test_longer_prompts_are_more_tokens_and_not_fewer_requests():
+    workload = scenario(tokens_per_day=30e6, input_share=0.75).workload
+    longer = workload_at(workload, "input_tokens_mean", workload.input_tokens * 2)
+    assert longer.mean_requests_per_day == pytest.approx(workload.mean_requests_per_day)
+    assert longer.output_tokens == workload.output_tokens
+    assert longer.mean_tokens_per_day == pytest.approx(30e6 + 0.75 * 30e6)
+
+
+def test_a_number_at_its_base_is_the_decision_itself():
+    considered = story("dear")
+    for one in workload_ranges(considered.asked):
+        again = decide_at(considered, replace(one, base=-1.0), one.base, None)  # not taken for the base: made anew
+        assert again.option_id == conclude(considered).choice.option_id
+
+
+def test_lengths_join_the_tornado_and_the_flips():
+    considered = story("dear")
+    before = doubt(considered, draws=50)
+    after = widened(considered, before)
+    bars = {bar.key: bar for bar in after.tornado.bars}
+    assert set(bars) - {bar.key for bar in before.tornado.bars} == {"input_tokens_mean", "output_tokens_mean", "cached_input_share"}
+    swings = [bar.swing_usd for bar in after.tornado.bars]
+    assert swings == sorted(swings, reverse=True)
+    # At one end the decision made by hand: the saving of the same option with prompts of 1.6 times the length.
+    bar = bars["input_tokens_mean"]
+    changed = considered.asked.scenario.model_copy(
+        update={"workload": workload_at(considered.asked.scenario.workload, "input_tokens_mean", bar.high)}
+    )
+    by_hand = conclude(consider(changed, considered.asked.catalog))
+    option, today = by_hand.option(after.tornado.option_id), by_hand.option(by_hand.choice.baseline_option_id)
+    assert bar.saving_high_usd == pytest.approx(today.total_usd - option.total_usd)
+    assert bar.option_id_high == by_hand.choice.option_id
+    keys = [flip.key for flip in after.flips]
+    assert keys == [flip.key for flip in before.flips]
+    assert {flip.key for flip in after.flips if flip.status is Reached.NOT_COMPUTED} <= {"labelled_examples"}
+
+
+def test_a_flip_of_the_labels_changes_the_advice_and_its_neighbour_does_not():
+    considered = story("dear")
+    one = next(found for found in workload_ranges(considered.asked) if found.key == "labelled_examples")
+    below, _ = nearest_changes(considered, one)
+    decided = conclude(considered).choice.option_id
+    assert below is not None
+    assert below.value == int(below.value) < one.base
+    assert below.option_id != decided
+    assert decide_at(considered, one, one.base - (one.base - below.value) * 0.01, None).option_id == decided
+
+
+def test_a_length_that_no_model_takes_is_no_saving():
+    considered = story("dear")
+    one = next(found for found in workload_ranges(considered.asked) if found.key == "input_tokens_mean")
+    assert decide_at(considered, one, 9e6, conclude(considered).choice.option_id).saving_usd is None
