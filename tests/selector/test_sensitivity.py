@@ -570,7 +570,7 @@ def test_lengths_join_the_tornado_and_the_flips():
 
 
 def test_a_flip_of_the_labels_changes_the_advice_and_its_neighbour_does_not():
-    considered = story("dear")
+    considered = considered_of(tokens_per_day=300e6, labelled_examples=20_000, prices={"api_blended_usd_per_mtok": 15.0})
     one = next(found for found in workload_ranges(considered.asked) if found.key == "labelled_examples")
     below, _ = nearest_changes(considered, one)
     decided = conclude(considered).choice.option_id
