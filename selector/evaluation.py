@@ -56,6 +56,10 @@ TERM_NOTES = {
     RentalTerm.SPOT: ("a spot server may be taken away at any time: keep spares, and do not promise a service level",),
     RentalTerm.RESERVED: ("a reserved rent is a 'from' price that wants a commitment: state its months as commitment_months",),
 }
+TEACHER_NOTE = (
+    "labels by a teacher carry its errors and lean the test towards it: 10,000 unchecked ones reached 0.905 where 2,100 checked ones "
+    "reached 0.920 (Jigsaw); keep labels by people for the test"
+)
 ENCODER_ANSWER_TOKENS = 1.0
 """A classifier answers with one label, whatever a generative model would write."""
 
@@ -907,7 +911,7 @@ def _taught(supply: Supply, asked: Asked) -> Supply:
         raise InputError("labels by today's model would send data outside your premises: set teacher_labels_share to 0")
     price = asked.catalog.prices.baseline_price(workload.baseline_model, input_tokens=workload.input_tokens)
     each = teacher_labels_usd(1.0, price, input_tokens=workload.input_tokens, output_tokens=workload.output_tokens)
-    return replace(supply, teacher_usd_per_label=each)
+    return replace(supply, teacher_usd_per_label=each, notes=(*supply.notes, TEACHER_NOTE))
 
 
 def _managed_usd_per_mtok(option: Option, asked: Asked) -> float:

@@ -41,6 +41,16 @@ def tested(prior: QualityPrior, gate: GateResult | None) -> QualityPrior:
     )
 
 
+def right_share_of(option: Option, gates: Iterable[GateResult]) -> float | None:
+    """How often an option was right on the user's own cases, or today's model in the newest test; None without right/wrong scores."""
+    counted = [gate for gate in gates if gate.counts is not None]
+    if option.baseline:
+        newest = max(counted, key=lambda gate: str(gate.as_of or ""), default=None)
+        return None if newest is None else newest.baseline_mean
+    own = gate_of(option, counted)
+    return None if own is None else own.option_mean
+
+
 def passed(gate: GateResult | None) -> bool:
     """Whether a test shows the option good enough; an undecided one never does."""
     return gate is not None and gate.verdict is GateVerdict.WITHIN

@@ -20,13 +20,14 @@ from selector import sentences
 from selector.alarms import alarms_of
 from selector.base_models import NOT_BY_QUALITY, SHORTLISTED, Tried, choice_of, entry_of
 from selector.catalog import Catalog
-from selector.evaluation import Asked, Bill, Evaluation, evaluate, spent_if_it_fails_usd, tried_of, with_all_tried
+from selector.evaluation import Asked, Bill, Evaluation, evaluate, params_b, spent_if_it_fails_usd, tried_of, with_all_tried
 from selector.factors import preference, winner
 from selector.linear import linear_rows
 from selector.local import local_machine
-from selector.options import list_options
+from selector.options import Option, list_options
+from selector.own_test import right_share_of
 from selector.public import to_json
-from selector.quality import MARGIN_SHARE
+from selector.quality import MARGIN_SHARE, quantization_note
 from selector.register import NOT_COUNTED, sources_of
 from selector.results import (
     METHOD_VERSION,
@@ -241,6 +242,7 @@ def _result(evaluation: Evaluation, baseline: Evaluation, fallback: Evaluation |
         spent_if_it_fails_usd=spent,
         error_cost_usd=errors,
         usd_per_mtok=total / (tokens / 1e6),
+        usd_per_right_answer=_usd_per_right_answer(evaluation, total, asked),
         npv_usd=0.0 if option.baseline else float(npv_usd(flow, asked.scenario.assumptions.discount_rate_per_year)),
         roi=None if option.baseline else _number(roi(base.total_usd, costs.total_usd, costs.upfront_usd)),
         payback_months=None if option.baseline else _number(payback_months(flow)),
@@ -249,8 +251,20 @@ def _result(evaluation: Evaluation, baseline: Evaluation, fallback: Evaluation |
         energy_kwh=None if bill.kwh is None else float(bill.kwh.sum()),
         kwh_per_mtok=None if bill.kwh is None else float(bill.kwh.sum() / (tokens / 1e6)),
         co2e_kg=_co2e_kg(bill, asked),
-        notes=(*bare.notes, *bill.notes),
+        notes=(*bare.notes, *bill.notes, *_what_the_weights_lose(option)),
     )
+
+
+def _usd_per_right_answer(evaluation: Evaluation, total_usd: float, asked: Asked) -> float | None:
+    """From measured rates only: total / (requests x share right on the user's own cases)."""
+    right = right_share_of(evaluation.option, asked.catalog.gates)
+    return None if not right else total_usd / (float(asked.requirements.volume.requests.sum()) * right)
+
+
+def _what_the_weights_lose(option: Option) -> tuple[str, ...]:
+    """What the precision it is served in was seen to cost."""
+    note = quantization_note(option.quantization, params_b(option.model)) if option.quantization and option.model else ""
+    return (note,) if note else ()
 
 
 def _amortised_usd(evaluation: Evaluation, asked: Asked) -> float | None:

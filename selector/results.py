@@ -306,6 +306,8 @@ class OptionResult:
     spent_if_it_fails_usd: what testing and tuning cost if the option turns out not good enough
     error_cost_usd: from the user's USD per wrong case only
     usd_per_mtok: total over all tokens of the horizon
+    usd_per_right_answer: total over the requests that are answered right, where the user's own right-or-wrong test measured how many are;
+        None before such a test
     npv_usd, roi, payback_months: against the baseline; payback from the start of the project, None where not reached in the horizon
     payback_vs_70b_months: the same against the cheapest self-hosted 70B
     run_rate_year_usd: twelve times the last month, the bill once everything runs
@@ -341,6 +343,7 @@ class OptionResult:
     spent_if_it_fails_usd: float | None = None
     error_cost_usd: float | None = None
     usd_per_mtok: float | None = None
+    usd_per_right_answer: float | None = None
     npv_usd: float | None = None
     roi: float | None = None
     payback_months: float | None = None

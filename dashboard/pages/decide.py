@@ -10,11 +10,14 @@ from dashboard import format as fmt
 from dashboard.doubt_desk import Doubted
 from dashboard.tree_svg import answer_text
 from facts.errors import InputError
+from facts.records import Basis
 from selector import risk
+from selector.labels import more_labels
 from selector.recommendation import tree_pick
-from selector.results import Leaf, PathStep, Recommendation
+from selector.results import Leaf, OptionResult, PathStep, Recommendation
 from selector.sensitivity import Simulation
 from selector.sentences import reason
+from selector.tasks import task_of
 from selector.tree import Tree, load_tree, tree_from_toml, tree_ids, tree_toml, walk
 
 OWN_TREE = "decide.own_tree"
@@ -110,6 +113,8 @@ def meaning(recommendation: Recommendation) -> None:
     )
     with st.expander("The same for every option"):
         parts.table(tables.factors_of_all(recommendation), "Privacy, latency, ownership and leverage of every option")
+    with st.expander("What the chance of being good enough rests on"):
+        chance(recommendation, option)
     if option.base_model is not None and option.base_model.shortlist:
         st.markdown("**Shortlist of the pilot**")
         parts.table(tables.shortlist_table(option.base_model), "Base models that the pilot tries")
@@ -117,6 +122,31 @@ def meaning(recommendation: Recommendation) -> None:
         if option.base_model.left_out:
             with st.expander(f"Left out ({len(option.base_model.left_out)})"):
                 parts.points(option.base_model.left_out)
+
+
+def chance(recommendation: Recommendation, option: OptionResult) -> None:
+    """The prior of the option, or of the next best where the advice is to stay, with interval and closest cases; and what labels buy."""
+    rivals = [one for one in recommendation.options if one.feasible and one.id != recommendation.choice.baseline_option_id]
+    about = option if option.id != recommendation.choice.baseline_option_id else (rivals[0] if rivals else None)
+    if about is None:
+        parts.text("No option stands beside today's model, so there is no chance to weigh.")
+        return
+    quality = about.quality
+    span = "" if quality.low == quality.high else f", {fmt.share(quality.low)} to {fmt.share(quality.high)} (9 of 10)"
+    weak = (
+        "" if quality.basis is Basis.MEASURED else " It is a weak prior: it says whether a test is worth running, and never replaces one."
+    )
+    parts.text(f"{about.title}: {fmt.share(quality.probability)}{span}, {quality.basis}. {quality.because}.{weak}")
+    if quality.cases:
+        st.markdown("**Closest published cases**")
+        parts.points(quality.cases)
+    st.caption(f"Source: {fmt.markdown_literal(quality.source)}")
+    workload = recommendation.scenario.workload
+    labels = more_labels(workload, task_of(workload))
+    st.markdown("**What more labels would buy a tuned small model**")
+    parts.text(labels.sentence)
+    if labels.curves:
+        parts.points(labels.curves)
 
 
 def path(recommendation: Recommendation) -> None:

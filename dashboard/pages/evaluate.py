@@ -102,6 +102,9 @@ def result(look: GateLook, recommendation: Recommendation) -> None:
     parts.chart(charts.gap(found), "")
     parts.cards(cards(found))
     what_decide_says(recommendation)
+    right = right_answer_sentence(look, recommendation)
+    if right:
+        parts.text(right)
     if found.counts is not None:
         parts.table(counts_table(found), "How often each of the two is right on the same cases")
     if found.notes:
@@ -140,6 +143,18 @@ def what_decide_says(recommendation: Recommendation) -> None:
     with st.container(horizontal=True):
         st.page_link("dashboard/pages/decide.py", label="See it on Decide")
         st.page_link("dashboard/pages/playbook_page.py", label="What comes next")
+
+
+def right_answer_sentence(look: GateLook, recommendation: Recommendation) -> str:
+    """What a right answer costs with either model, from the rates that this test measured; '' where there is no such rate."""
+    option, today = recommendation.option(look.result.option_id), recommendation.option(recommendation.choice.baseline_option_id)
+    if option is None or today is None or option.usd_per_right_answer is None or today.usd_per_right_answer is None:
+        return ""
+    mine, theirs = (1000.0 * one.usd_per_right_answer for one in (option, today) if one.usd_per_right_answer is not None)
+    return (
+        f"A thousand right answers cost {fmt.usd(mine, cents=True)} with {option.title} and {fmt.usd(theirs, cents=True)} with "
+        f"{today.title}, everything in the bill counted, at the rates measured here."
+    )
 
 
 def counts_table(found: GateResult) -> pd.DataFrame:

@@ -119,3 +119,13 @@ def test_the_cascade_section_follows_its_slider_and_ones_own_scores() -> None:
     app.slider(key="decide.cascade.small").set_value(90).run()
     assert "there is nothing to send on" in said(app)
     assert not app.exception
+
+
+def test_the_chance_stands_with_its_interval_its_cases_and_what_labels_would_buy() -> None:
+    decision = example()
+    text = said(opened())
+    rival = next(option for option in decision.options[1:] if option.feasible)
+    assert rival.quality.cases[0] in text
+    assert "It is a weak prior" in text
+    assert "(9 of 10)" in text
+    assert "What more labels would buy" in text

@@ -79,3 +79,15 @@ def test_a_small_model_that_passes_on_a_hard_task_is_no_longer_refused_by_the_fa
     refused = next(o for o in decide(**document).options if o.arm is Arm.FINE_TUNED_7B and o.placement == "managed")
     assert refused.refused_because.startswith("task:")
     assert decided(with_test(refused.id, PASS), **document).option(refused.id).feasible
+
+
+def test_the_cost_of_a_right_answer_comes_from_measured_rates_only():
+    assert all(option.usd_per_right_answer is None for option in decided().options)
+    counts = PairedCounts(both=310, option_only=14, baseline_only=10, neither=66)
+    decision = decided(with_test("api-small-gpt-4o-mini", counts))
+    small = decision.option("api-small-gpt-4o-mini")
+    base = decision.option(decision.choice.baseline_option_id)
+    requests = 50e6 / 1200 * 365
+    assert small.usd_per_right_answer == pytest.approx(small.total_usd / (requests * 324 / 400))
+    assert base.usd_per_right_answer == pytest.approx(base.total_usd / (requests * 320 / 400))
+    assert decision.option("cascade-gpt-6-luna").usd_per_right_answer is None
