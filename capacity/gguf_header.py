@@ -45,8 +45,17 @@ class GgufFile:
 
 
 def read_gguf_header(path: Path, *, as_of: date) -> GgufFile:
-    """The header of a GGUF file; InputError when it is not one or states no architecture."""
+    """The header of a GGUF file; InputError when it is not one, is damaged, or states no architecture."""
     reader = _reader(path)
+    try:
+        return _file_of(reader, path, as_of)
+    except InputError:
+        raise
+    except Exception as error:  # a damaged header holds anything: text that is none, words for numbers, a division by its own zero
+        raise InputError(f"{path} begins like a GGUF file but its header is broken: {type(error).__name__}: {error}") from None
+
+
+def _file_of(reader: gguf.GGUFReader, path: Path, as_of: date) -> GgufFile:
     fields = {name: _contents(entry) for name, entry in reader.fields.items() if not name.startswith("tokenizer.ggml.")}
     architecture = fields.get("general.architecture")
     if not isinstance(architecture, str):

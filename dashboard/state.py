@@ -22,8 +22,10 @@ from facts.settings import Settings, settings
 if TYPE_CHECKING:
     from dashboard.doubt_desk import DoubtDesk, Doubted
     from probes.endpoint_job import EndpointJob, EndpointProbe
+    from probes.lock import HostLock
     from probes.measurement import Measurement
     from probes.runner import ProbeJob, ProbeRequest
+    from probes.speeds import Speeds
     from selector.catalog import Catalog
     from selector.results import Recommendation
     from selector.scenarios import Scenario
@@ -310,6 +312,43 @@ class ServerDesk(Desk["EndpointJob"]):
         from probes.endpoint_job import EndpointJob
 
         self.hold(EndpointJob.start(probe, created=created))
+
+
+class SpeedDesk:
+    """The quick check of this machine's memory and arithmetic, for every session."""
+
+    def __init__(self, seconds: float = 10.0) -> None:
+        self.seconds = seconds
+        self.running = False
+        self.problem = ""
+        self.speeds: Speeds | None = None
+
+    def start(self, created: datetime) -> None:
+        """Take the machine's lock and begin; InputError names who is measuring."""
+        from probes.lock import HostLock, take_or_wait
+
+        lock = HostLock()
+        take_or_wait(lock, "this machine's bandwidth and arithmetic", created, wait=False)
+        self.running, self.problem = True, ""
+        threading.Thread(target=self._measure, args=(lock,), name="quick-check", daemon=True).start()
+
+    def _measure(self, lock: HostLock) -> None:
+        from probes.speeds import measure_speeds
+
+        try:
+            found = measure_speeds(self.seconds)
+            self.speeds = found
+            if found.copy_gb_per_s is None and found.matrix_gflops is None:
+                self.problem = "nothing could be measured: too little memory is free, or the check was ended from outside"
+        finally:
+            lock.release()
+            self.running = False
+
+
+@st.cache_resource(show_spinner=False)
+def speed_desk() -> SpeedDesk:
+    """The desk of the quick check."""
+    return SpeedDesk()
 
 
 @st.cache_resource(show_spinner=False)

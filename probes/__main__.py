@@ -6,6 +6,8 @@ import csv
 import getpass
 import signal
 import threading
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,8 +30,9 @@ from facts.units import BYTES_PER_GB, SECONDS_PER_DAY
 from pricing.prices import PriceBook
 from probes import applying, bundle, endpoint, environment, ledger, llamacpp, send, timing
 from probes.build import build_state, installed_version
+from probes.curves import knee, measured_curve
 from probes.load import LevelProgress
-from probes.lock import HostLock
+from probes.lock import HostLock, owner_of, queue_of, take_or_wait, wait_for_lock
 from probes.measurement import EndpointSettings, Environment, LlamaCppSettings, Measurement
 from probes.progress import Estimate, Event, Loaded, Repetition
 from probes.replay import read_trace, trace_name
@@ -159,6 +162,7 @@ def endpoint_command(
     output_price: Annotated[float, typer.Option(min=0, help="USD per million answer tokens.")] = 0.0,
     out_file: Annotated[Path | None, typer.Option("--out", help="Where the JSON goes.")] = None,
     save: Annotated[bool, typer.Option(help="Keep the measurement in the database.")] = True,
+    wait: Annotated[bool, typer.Option(help="Wait for another probe on this machine instead of refusing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before spending.")] = False,
 ) -> int:
     """Measure any OpenAI-compatible server; its key, if it needs one, comes from RIGHTSIZE_ENDPOINT_KEY and is never stored."""
@@ -198,11 +202,14 @@ def endpoint_command(
         raise KeyboardInterrupt
     created = datetime.now(UTC)
     target = _writable(out_file or settings().data_dir / "measurements" / f"{created:%Y%m%dT%H%M%SZ}-endpoint.json")
-    lock = HostLock()
-    lock.take(f"the endpoint {chosen.url}", created)
-    cancel = threading.Event()
+    lock, what, cancel = HostLock(), f"the endpoint {chosen.url}", threading.Event()
+    queued = take_or_wait(lock, what, created, wait=wait)
     before = signal.signal(signal.SIGINT, lambda *_: cancel.set())
     try:
+        if queued:
+            err.print(queued)
+            if not wait_for_lock(lock, what, created, cancel, _once(err.print)):
+                raise KeyboardInterrupt
         with _bar() as bar:
             task = bar.add_task("testing the client itself", total=1.0)
             measurement = endpoint.measure_endpoint(
@@ -293,6 +300,15 @@ def bundle_command(
     written = bundle.write_bundle(out_file, wheels=compiled, this_machine=this_machine)
     print(f"{written.path}: {written.bytes / 1e6:.1f} MB, for {', '.join(written.machines)}")
     print(f"there: python3 {written.path.name} hardware; python3 {written.path.name} endpoint http://127.0.0.1:8000/v1")
+
+
+@app.command("queue")
+def queue_command() -> None:
+    """Show who measures on this machine now, and who waits."""
+    now, owner = datetime.now(UTC), owner_of()
+    out.print(owner.sentence(now) if owner else "nobody measures on this machine now")
+    for place, waiting in enumerate(queue_of(), 1):
+        out.print(f"{place}. {waiting.user} (process {waiting.pid}) waits to measure {waiting.what} since {waiting.since:%H:%M:%S} UTC")
 
 
 @app.command("list")
@@ -444,6 +460,20 @@ def _keep(measurement: Measurement, target: Path, *, save: bool) -> None:
         out.print(f"kept in the database as {measurement.id[:12]}")
 
 
+def _once(say: Callable[[str], None]) -> Callable[[str], None]:
+    """Says what changes and not its repetition; the age in a sentence alone is no change."""
+    last = ""
+
+    def tell(text: str) -> None:
+        nonlocal last
+        bare = text.rpartition(" (")[0]
+        if bare != last:
+            last = bare
+            say(text)
+
+    return tell
+
+
 def _level_bar(now: LevelProgress) -> dict[str, Any]:
     rate = f"{now.output_tokens_per_s:.0f} tokens/s"
     return {
@@ -474,6 +504,14 @@ def _print(measurement: Measurement) -> None:
     values = {figure.name: figure for figure in measurement.derived}
     if (best := values.get("goodput.highest_rate")) is not None:
         out.print(f"highest rate that met the limits: {best.value:.3g} requests/s ({best.formula})")
+    held = [level for level in measurement.levels if level.concurrency]
+    if len(held) > 1:
+        with suppress(InputError):
+            points = measured_curve(measurement, model_id="").points
+            if (top := knee(points)) is not None:
+                rate = f"{top.output_tokens_per_s:.0f} tokens/s, TTFT {top.ttft_ms:.0f} ms"
+                beyond = "a higher load may still pay" if top is points[-1] else "beyond it answers wait more than throughput grows"
+                out.print(f"knee at {top.concurrency} in flight: {rate}; {beyond}")
     if measurement.client is not None:
         limit = measurement.client
         out.print(f"one process of this client reads {limit.events_per_s:,.0f} events/s in time (p99 {limit.delay_p99_ms:.1f} ms late)")

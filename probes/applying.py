@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from pydantic import AwareDatetime, Field
@@ -14,8 +14,10 @@ from capacity.cases import RATES
 from capacity.estimate import measured_case, parameters_of, predict
 from capacity.models import ModelSpec, find_model, find_quantization, model
 from capacity.roofline import Efficiency, engine_id
+from capacity.throughput import ServingCurve
 from facts.errors import InputError
 from facts.records import Fact, Source, nearest
+from probes.curves import measured_curve
 from probes.measurement import EndpointSettings, LevelResult, Measurement, Status, TestResult
 
 THIS_MACHINE = "this-machine"
@@ -23,8 +25,8 @@ THIS_MACHINE = "this-machine"
 GENERIC = "generic"
 SERVED_PRECISION = "bf16"
 """Precision of a served model whose server does not say it."""
-ALONE_ENGINE = "llama.cpp"
-"""The engine whose figure for one request at a time says enough of its serving."""
+SAME_LENGTH_SHARE = 0.10
+"""A measured curve stands for a workload whose prompt and answer are no further from the measured ones."""
 
 
 class Applied(Fact):
@@ -56,12 +58,29 @@ class Calibration:
     measurements: (device name, engine, id of the measurement, the day it was taken), newest first
     local_ids: of applied llama.cpp measurements, newest first: which one stands for the machine it was taken on
     contradictions: one sentence per figure that the others do not bear out
+    curves: of applied servers, what was measured at each load, newest first
     """
 
     probe: Probe = NO_PROBE
     measurements: tuple[tuple[str, str, str, date], ...] = ()
     local_ids: tuple[str, ...] = ()
     contradictions: tuple[str, ...] = ()
+    curves: tuple[ServingCurve, ...] = ()
+
+    def served(
+        self, device: Accelerator, engine: str, *, model_id: str, quantization: str, gpus: int, input_tokens: float, output_tokens: float
+    ) -> ServingCurve | None:
+        """What was measured of this very model in this precision on these devices, with lengths within 10 %; None without it.
+
+        It reaches no further than the highest load that was measured.
+        """
+        precision = find_quantization(quantization)
+        wanted = (device.id, engine_id(engine), model_id, precision.id if precision else quantization, gpus)
+        for curve in self.curves:
+            same = (curve.device_id, curve.engine, curve.model_id, curve.quantization, curve.gpus) == wanted
+            if same and _near(curve.input_tokens, input_tokens) and _near(curve.output_tokens, output_tokens):
+                return curve
+        return None
 
     def efficiency(self, device: Accelerator, engine: str) -> Efficiency | None:
         """The engine's parameters on a device for serving, moved by measurements of that very engine and device; None without one."""
@@ -136,6 +155,7 @@ def calibration_of(pairs: Sequence[tuple[Measurement, Applied]]) -> Calibration:
         ),
         local_ids=tuple(measurement.id for measurement, _ in ordered if measurement.kind == "llamacpp"),
         contradictions=probe.contradictions,
+        curves=tuple(curve for measurement, applied in ordered for curve in _curves(measurement, applied)),
     )
 
 
@@ -153,6 +173,27 @@ def rows_of(measurement: Measurement, applied: Applied) -> tuple[dict[str, str],
 
 
 # ---- below: how ----
+
+
+def _near(measured: float, wanted: float) -> bool:
+    return abs(measured / wanted - 1.0) <= SAME_LENGTH_SHARE
+
+
+def _curves(measurement: Measurement, applied: Applied) -> tuple[ServingCurve, ...]:
+    """The measured curve of an applied server, under the names of what it was applied to; none of llama.cpp in process."""
+    if measurement.kind != "endpoint":
+        return ()
+    try:
+        found = measured_curve(
+            measurement,
+            model_id=applied.model_id,
+            quantization=applied.quantization,
+            device_id=applied.device_id,
+            gpus=applied.gpus,
+        )
+    except InputError:
+        return ()
+    return (replace(found, engine=applied.engine),)
 
 
 def _check(measurement: Measurement, applied: Applied) -> None:

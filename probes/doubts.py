@@ -15,6 +15,8 @@ DISTURBED_LIMIT = 0.2
 """Share of repetitions with a slow step above which a generation counts as disturbed."""
 RATE_MISSED_SHARE = 0.05
 LAG_LIMIT_MS = 10.0
+ANSWERS_HELD = 10.0
+"""An open loop is held for so many answers' length at least before its rate is read."""
 LENGTH_MISSED_SHARE = 0.05
 
 
@@ -102,6 +104,13 @@ def _build(measurement: Measurement) -> Iterator[Doubt]:
 
 def _endpoint(measurement: Measurement) -> Iterator[Doubt]:
     values = {figure.name: figure for figure in measurement.derived}
+    limit = measurement.client
+    if limit is not None and limit.events_per_s <= 0:
+        least = f"{limit.failed_events_per_s or 0:,.0f} events/s with a p99 of {limit.delay_p99_ms:.0f} ms"
+        text = (
+            f"the client's test of itself was late at its lightest load, {least}: something else was running here, so waits may be its own"
+        )
+        yield Doubt(text=text, blocks=True)
     for level in measurement.levels:
         errors = values.get(f"{level.name}.error_share")
         if errors and errors.value > 0:
@@ -120,7 +129,9 @@ def _endpoint(measurement: Measurement) -> Iterator[Doubt]:
             yield Doubt(text=f"{level.name}: the server sent no usage; every event with text was counted as one token")
         yield from _lengths(measurement, level.name, good)
         achieved = values.get(f"{level.name}.request_rate")
-        if level.rate_per_s and achieved and achieved.value < level.rate_per_s * (1.0 - RATE_MISSED_SHARE):
+        if (short := _too_short(level, good)) is not None:
+            yield short
+        elif level.rate_per_s and achieved and achieved.value < level.rate_per_s * (1.0 - RATE_MISSED_SHARE):
             text = (
                 f"{level.name}: {achieved.value:.2f} requests/s were done of {level.rate_per_s:g} asked for: above what the server carries"
             )
@@ -129,11 +140,25 @@ def _endpoint(measurement: Measurement) -> Iterator[Doubt]:
             yield Doubt(text=f"{level.name}: {level.stopped_because}")
 
 
+def _too_short(level: LevelResult, good: list[RequestTiming]) -> Doubt | None:
+    """An open loop held for few answers' length: until the first are done fewer end than begin, whatever the server carries."""
+    if not level.rate_per_s or not good:
+        return None
+    whole_s = timing.median([request.done_s - request.sent_s for request in good])
+    held_s = level.window_s[1] - level.window_s[0]
+    if held_s >= ANSWERS_HELD * whole_s:
+        return None
+    text = (
+        f"{level.name}: held for {held_s:.1f} s, an answer takes {whole_s:.1f} s: its rate reads low; hold it {ANSWERS_HELD:g} answers long"
+    )
+    return Doubt(text=text)
+
+
 def _client(measurement: Measurement, level: LevelResult) -> Iterator[Doubt]:
     """Whether more events came than this client was found to read in time."""
     start, end = level.window_s
     limit = measurement.client
-    if limit is None or end <= start:
+    if limit is None or limit.events_per_s <= 0 or end <= start:
         return
     events = sum(start <= stamp <= end for request in level.requests for stamp in request.content_s) / (end - start)
     most = limit.events_per_s * level.processes

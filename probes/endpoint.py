@@ -260,8 +260,10 @@ class _Run:
             tokens = sum(arrival.output_tokens for arrival in plan.arrivals) / max(1, len(plan.arrivals))
             return plan.rate_per_s * tokens
         before = [level for level in self.levels if level.concurrency]
-        if not before or not plan.concurrency:
+        if not plan.concurrency:
             return 0.0
+        if not before:  # as if every stream ran as fast as the one that fitted the lengths
+            return self.settings.output_tokens / self._answer_s * plan.concurrency
         return _output_rate(before[-1]) * plan.concurrency / (before[-1].concurrency or 1)
 
     def _enough(self) -> bool:

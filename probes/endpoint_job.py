@@ -71,6 +71,7 @@ class EndpointJob:
         self.probe, self.created = probe, created
         self._lock = HostLock()
         self._cancel = threading.Event()
+        self._over = threading.Event()
         self._began = time.monotonic()
         self._state, self._message = State.WAITING, "waiting to start"
         self._said: EndpointSaid | None = None
@@ -136,8 +137,7 @@ class EndpointJob:
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until it is over; False when the time-out came first."""
-        self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+        return self._over.wait(timeout_s)  # not join: a Ctrl-C inside it makes Python take a running thread for an ended one
 
     # ---- the job's own thread ----
 
@@ -153,6 +153,7 @@ class EndpointJob:
             self._end(State.FAILED, f"the probe broke: {type(error).__name__}: {error}")
         finally:
             self._lock.release()
+            self._over.set()
 
     def _measure(self) -> None:
         self._state, self._message = State.RUNNING, "starting"

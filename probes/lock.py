@@ -52,8 +52,8 @@ class ProbeBusyError(InputError):
 
     def __init__(self, owner: Owner | None, now: datetime) -> None:
         self.owner = owner
-        who = owner.sentence(now) if owner else "another process has been measuring on this machine"
-        super().__init__(f"{who}: two probes at once would measure each other; wait for it or cancel it")
+        self.who = owner.sentence(now) if owner else "another process has been measuring on this machine"
+        super().__init__(f"{self.who}: two probes at once would measure each other; wait for it or cancel it")
 
 
 class HostLock:
@@ -132,7 +132,7 @@ def wait_for_lock(
                     lock.take(what, created + timedelta(seconds=time.monotonic() - began))
                     return True
             except ProbeBusyError as error:
-                tell(str(error))
+                tell(f"waiting, next in the queue: {error.who}")
                 continue
             owner = owner_of(path)
             who = owner.sentence(created + timedelta(seconds=time.monotonic() - began)) if owner else "another probe is about to start"
@@ -155,7 +155,7 @@ def take_or_wait(lock: HostLock, what: str, now: datetime, *, wait: bool) -> str
     except ProbeBusyError as error:
         if not wait:
             raise
-        return str(error)
+        return f"waiting: {error.who}"
     return ""
 
 

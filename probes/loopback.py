@@ -33,6 +33,10 @@ class LoopbackServer:
         self._server = await asyncio.start_server(self._connection, "127.0.0.1", 0, backlog=1024)
         return int(self._server.sockets[0].getsockname()[1])
 
+    def text(self, began: float, now: float, number: int) -> str:
+        """Text of the event of that number in an answer whose request was read at `began`: when it leaves."""
+        return f"{now:.6f}"
+
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             while head := await reader.readuntil(b"\r\n\r\n"):
@@ -49,10 +53,11 @@ class LoopbackServer:
 
     async def _answer(self, body: dict[str, int], began: float, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
-        tokens, clock = body["max_tokens"], time.perf_counter
+        tokens, clock = int(body.get("max_tokens") or body["max_completion_tokens"]), time.perf_counter
         for number in range(tokens):
             await asyncio.sleep(max(0.0, began + self.ttft_s + number * self.gap_s - clock()))
-            _event(writer, b'{"id":"%.6f","choices":[{"delta":{"content":"%.6f"}}]}' % (began, clock()))
+            text = self.text(began, clock(), number).encode()
+            _event(writer, b'{"id":"%.6f","choices":[{"delta":{"content":"%s"}}]}' % (began, text))
         words = len(str(body["messages"]).split())
         usage = b'{"prompt_tokens":%d,"completion_tokens":%d}' % (words, tokens)
         _event(writer, b'{"choices":[{"delta":{},"finish_reason":"length"}],"usage":%s}' % usage)

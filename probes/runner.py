@@ -121,6 +121,7 @@ class ProbeJob:
         self._lock = HostLock()
         self._began = time.monotonic()
         self._cancel = threading.Event()
+        self._over = threading.Event()
         self._guard = threading.Lock()
         self._record = _Record()
         self._state, self._message = State.WAITING, "waiting to start"
@@ -187,8 +188,7 @@ class ProbeJob:
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until it is over; False when the time-out came first."""
-        self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+        return self._over.wait(timeout_s)  # not join: a Ctrl-C inside it makes Python take a running thread for an ended one
 
     # -- the probe's own thread --
 
@@ -204,6 +204,7 @@ class ProbeJob:
             self._end(State.FAILED, f"the probe broke: {type(error).__name__}: {error}")
         finally:
             self._lock.release()
+            self._over.set()
 
     def _wait_for_lock(self) -> bool:
         def tell(message: str) -> None:

@@ -19,6 +19,8 @@ from probes.measurement import RequestTiming
 MAX_EVENT_BYTES = 1_000_000
 MAX_BYTES_PER_TOKEN = 4_000
 """An answer may have so many bytes per wanted token, and MAX_EVENT_BYTES beside; a longer one is cut off as endless."""
+PIECES_PER_BYTE_CAP = 1 / 16
+"""An answer may come in so many pieces per byte it may have: one that drips byte by byte fills the memory long before its cap of bytes."""
 MAX_ERROR_CHARACTERS = 200
 TAIL_BYTES = 4_096
 """End of an answer that is glanced at while others still run; the usage stands there."""
@@ -82,6 +84,7 @@ class Stream:
     async def read(self, client: httpx.AsyncClient, url: str, body: dict[str, Any], timeout_s: float) -> None:
         """Send the request and keep what comes; whatever fails becomes this request's error."""
         clock, pieces, size = time.perf_counter, self._pieces, 0
+        most_pieces = int(self._most_bytes * PIECES_PER_BYTE_CAP)
         self._sent = clock()
         try:
             async with asyncio.timeout(timeout_s), client.stream("POST", url, json=body, extensions={"trace": self._follow}) as response:
@@ -92,6 +95,9 @@ class Stream:
                     size += len(piece)
                     if size > self._most_bytes:
                         self._error = f"the answer is longer than {self._most_bytes} bytes: the server does not keep to max_tokens"
+                        break
+                    if len(pieces) > most_pieces:
+                        self._error = f"the answer comes in more than {most_pieces} pieces: the server drips it"
                         break
         except TimeoutError:
             self._error = f"no end within {timeout_s:g} s"

@@ -719,7 +719,17 @@ def _server_supply(option: Option, asked: Asked, device_id: str, gpus: int) -> S
     device = accelerator(device_id)
     answer = _answer_tokens(option, asked)
     moved = asked.catalog.calibration.efficiency(device, option.engine)
-    curve = _curve(option.model, option.quantization, device_id, gpus, option.engine, asked.scenario.workload.input_tokens, answer, moved)
+    prompt = asked.scenario.workload.input_tokens
+    measured = asked.catalog.calibration.served(
+        device,
+        option.engine,
+        model_id=option.model,
+        quantization=option.quantization,
+        gpus=gpus,
+        input_tokens=prompt,
+        output_tokens=answer,
+    )
+    curve = measured or _curve(option.model, option.quantization, device_id, gpus, option.engine, prompt, answer, moved)
     plan = _planned(curve, asked, gpus, answer, spare_replicas=asked.scenario.assumptions.spare_replicas)
     hours = _training_gpu_hours_per_mtok(option, asked, device_id, rental, owned)
     point = _operating_point(plan, curve)
@@ -899,7 +909,7 @@ def _edge_supply(option: Option, asked: Asked) -> Supply:
 
 def _speed_group(curve: ServingCurve, device: Accelerator) -> str:
     """Whose speed is off together: an engine on one kind of memory, or on the one device where it was measured."""
-    return f"{curve.engine}.{device.id if curve.basis is Basis.CALIBRATED else memory_class(device)}"
+    return f"{curve.engine}.{device.id if curve.basis in (Basis.MEASURED, Basis.CALIBRATED) else memory_class(device)}"
 
 
 def _taught(supply: Supply, asked: Asked) -> Supply:

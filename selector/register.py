@@ -108,7 +108,7 @@ def _speed(option: Option, bill: Bill, asked: Asked) -> tuple[SourceLine, ...]:
     device = accelerator(plan.device_id)
     sheet = f"{device.mem_bw_gb_per_s or 0:g} GB/s, {device.fp16_tflops or 0:g} dense 16-bit TFLOPS, {device.memory_gb or 0:g} GB"
     engine = efficiency_for(option.engine, device)
-    taken = asked.catalog.calibration.source(device, option.engine) if plan.basis is Basis.CALIBRATED else None
+    taken = asked.catalog.calibration.source(device, option.engine) if plan.basis in (Basis.MEASURED, Basis.CALIBRATED) else None
     moved = f", moved by {taken.url}" if taken is not None else ""
     return (
         shape,
@@ -120,7 +120,9 @@ def _speed(option: Option, bill: Bill, asked: Asked) -> tuple[SourceLine, ...]:
             taken or engine.source,
             plan.basis,
             asked,
-            note=f"roofline with the parameters of {engine.engine}{moved}",
+            note=f"as {taken.url} saw it"
+            if taken and plan.basis is Basis.MEASURED
+            else f"roofline with the parameters of {engine.engine}{moved}",
         ),
     )
 

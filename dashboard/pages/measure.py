@@ -1,5 +1,6 @@
-"""Measure: what this machine really does, started from a button, beside what its spec sheet promises."""
+"""Measure: what this machine and model servers really do, started from a button, beside what was predicted; and the ledger of both."""
 
+import platform
 from datetime import UTC, datetime
 
 import pandas as pd
@@ -8,14 +9,18 @@ import streamlit as st
 from capacity.models import ModelSpec, model, models
 from capacity.tensors import tensor_plan
 from dashboard import format as fmt
-from dashboard import parts, state
+from dashboard import measure_ledger, measure_server, parts, state
 from dashboard.expectation import Expectation, expected
 from facts.errors import InputError
 from facts.settings import settings
 from probes.build import BuildPhase, BuildState, build_state
+from probes.endpoint_job import EndpointJob
 from probes.environment import read_environment
+from probes.lock import owner_of, queue_of
 from probes.measurement import MAX_BYTES, Environment, LlamaCppSettings, Measurement
-from probes.runner import ProbeRequest, State
+from probes.progress import Estimate, Repetition
+from probes.runner import ProbeJob, ProbeRequest, State
+from probes.speeds import Speeds
 from probes.store import save_measurement
 
 FIRST_MODEL, FIRST_QUANTIZATION = "qwen3-0.6b", "Q4_K_M"
@@ -23,24 +28,37 @@ QUANTIZATIONS = ("Q4_K_M", "Q4_K_S", "Q8_0", "F16")
 BUDGETS_S = {"short, 15 s": 15.0, "normal, 60 s": 60.0, "long, 3 minutes": 180.0}
 TICK_S = 1.0
 LARGEST_SHARE = 0.7
+SHOWN = 30
+NOT_MEASURED = "not measured"
 
 
 def page() -> None:
-    st.title("Measure this machine", anchor=False)
+    st.title("Measure", anchor=False)
     st.markdown(
-        "A probe writes a model with random weights at its true shape and times llama\\.cpp on it: "
-        "speed and memory are real, answers are not. What it finds replaces the estimate of this machine on Decide."
+        "What machines and servers really do, beside what was predicted. On this machine a probe writes a model with random weights at its "
+        "true shape and times llama\\.cpp on it: speed and memory are real, answers are not. A model server is asked over its API."
     )
     machine = this_machine()
     hardware(machine)
-    build = build_state()
-    if build.state is BuildPhase.READY:
-        form(machine)
-    else:
-        engine_build()
-    progress()
-    saved()
-    upload()
+    running()
+    here, server, kept, book = st.tabs(["This machine", "A model server", "Measurements", "Ledger"], key="measure.tabs")
+    found = state.saved_measurements()
+    with here:
+        build = build_state()
+        if build.state is BuildPhase.READY:
+            form(machine)
+        else:
+            engine_build()
+        quick_check(machine, ready=build.state is BuildPhase.READY)
+        ended(state.probe_desk(), "measure.result")
+    with server:
+        measure_server.form()
+        ended(state.server_desk(), "measure.server_result")
+    with kept:
+        saved(found)
+        upload()
+    with book:
+        measure_ledger.page(found)
 
 
 @st.cache_resource(ttl=600, show_spinner=False)
@@ -98,7 +116,7 @@ def build_word(build: BuildState) -> str:
 
 def form(machine: Environment) -> None:
     names = {spec.id: spec.name for spec in probeable(machine.memory_bytes)}
-    running = is_running()
+    waits = bool(state.probe_desk().running or state.server_desk().running)
     with st.container(border=True, key="measure.form"):
         left, middle, right = st.columns(3)
         ids = list(names)
@@ -108,15 +126,12 @@ def form(machine: Environment) -> None:
             index=ids.index(FIRST_MODEL) if FIRST_MODEL in ids else 0,
             format_func=lambda name: names[name],
             key="measure.model",
-            disabled=running,
             persist_state="session",
         )
-        quantization = middle.selectbox("Precision", QUANTIZATIONS, key="measure.quantization", disabled=running, persist_state="session")
-        budget = right.selectbox(
-            "Time to measure", list(BUDGETS_S), index=1, key="measure.budget", disabled=running, persist_state="session"
-        )
+        quantization = middle.selectbox("Precision", QUANTIZATIONS, key="measure.quantization", persist_state="session")
+        budget = right.selectbox("Time to measure", list(BUDGETS_S), index=1, key="measure.budget", persist_state="session")
         parts.text(what_it_takes(machine, chosen, quantization, BUDGETS_S[budget]))
-        if st.button("Start the probe", type="primary", key="measure.start", disabled=running):
+        if st.button("Put it in the queue" if waits else "Start the probe", type="primary", key="measure.start"):
             start(chosen, quantization, BUDGETS_S[budget])
 
 
@@ -153,6 +168,7 @@ def start(model_id: str, quantization: str, seconds: float) -> None:
         models_dir=settings().models_dir,
         model=model(model_id),
         quantization=quantization,
+        wait=True,
     )
     try:
         state.probe_desk().start(request, datetime.now(UTC))
@@ -162,40 +178,116 @@ def start(model_id: str, quantization: str, seconds: float) -> None:
     st.rerun()
 
 
+# ---- what stands in until llama.cpp is there ----
+
+
+def quick_check(machine: Environment, *, ready: bool) -> None:
+    """Ten seconds of copies and matrix products: a first figure of this machine that needs nothing built."""
+    desk = state.speed_desk()
+    with st.container(border=True, key="measure.check"):
+        left, right = st.columns([3, 1], vertical_alignment="center")
+        what = "Quick check: memory bandwidth and arithmetic of this machine, ten seconds."
+        left.markdown(what if ready else f"{what} It stands in until llama\\.cpp is built.")
+        if right.button("Check", key="measure.check_start", disabled=desk.running, width="stretch"):
+            try:
+                desk.start(datetime.now(UTC))
+            except InputError as error:
+                st.error(fmt.markdown_literal(str(error)), title="The check cannot start")
+            else:
+                st.rerun()
+        if desk.running:
+            st.fragment(_check_now, run_every=TICK_S)()
+        elif desk.problem:
+            st.error(fmt.markdown_literal(desk.problem), title="The check ended without figures")
+        elif desk.speeds is not None:
+            parts.text(checked(desk.speeds, machine))
+
+
+def _check_now() -> None:
+    if not state.speed_desk().running:
+        st.rerun()
+    st.caption("Copying memory and multiplying matrices.")
+
+
+def checked(speeds: Speeds, machine: Environment) -> str:
+    """The two figures, and what they would let the first model do at most."""
+    copy = NOT_MEASURED if speeds.copy_gb_per_s is None else f"{speeds.copy_gb_per_s:.1f} GB/s"
+    matrix = NOT_MEASURED if speeds.matrix_gflops is None else f"{speeds.matrix_gflops:.0f} GFLOP/s in 32-bit"
+    said = f"Memory copies {copy}, read and written together; matrix product {matrix}."
+    if speeds.copy_gb_per_s is None:
+        return said
+    first = model(FIRST_MODEL)
+    most = speeds.copy_gb_per_s * 1e9 / tensor_plan(first, FIRST_QUANTIZATION).bytes
+    return (
+        f"{said} At that bandwidth {first.name} in {FIRST_QUANTIZATION} would write {fmt.rate(most)} at most on "
+        f"{machine.cpu or 'this processor'}: a stand-in from two figures, not a measurement of a model."
+    )
+
+
 # ---- while it runs, and after ----
 
 
-def is_running() -> bool:
-    job = state.probe_desk().job
-    return job is not None and not job.state.over
+def running() -> None:
+    """Every probe that runs or waits on this machine, watched by a fragment; whoever else measures here is named too."""
+    if state.probe_desk().running or state.server_desk().running:
+        st.fragment(_running_now, run_every=TICK_S)()
+        return
+    owner = owner_of()
+    if owner is not None:
+        now = datetime.now(UTC)
+        waiting = queue_of()
+        st.info(
+            fmt.markdown_literal(f"{owner.sentence(now)}. {len(waiting)} wait in the queue; a probe started here joins it."),
+            title="This machine is being measured",
+        )
 
 
-def progress() -> None:
-    """The running probe, watched by a fragment; or, drawn by the page itself so that its buttons reach the inputs, how it ended."""
-    if is_running():
-        st.fragment(_progress_now, run_every=TICK_S)()
-    elif state.probe_desk().job is not None:
-        ended(state.probe_desk())
-
-
-def _progress_now() -> None:
-    desk = state.probe_desk()
-    job = desk.job
-    if job is None or job.state.over:
+def _running_now() -> None:
+    probes, servers = state.probe_desk().running, state.server_desk().running
+    if not probes and not servers:
         st.rerun()
-    with st.container(border=True, key="measure.progress"):
-        st.progress(min(1.0, max(0.0, job.progress)), text=fmt.markdown_literal(f"{job.request.what}: {job.message}"))
-        left, right = st.columns([3, 1], vertical_alignment="center")
-        speed = f"last repetition {fmt.rate(job.tokens_per_s)}, " if job.tokens_per_s else ""
-        left.caption(f"{speed}{fmt.duration(job.elapsed_s)} so far")
-        if right.button("Cancel", key="measure.cancel", width="stretch"):
-            desk.cancel()
+    jobs: list[ProbeJob | EndpointJob] = [*probes, *servers]
+    for number, job in enumerate(jobs):
+        with st.container(border=True, key=f"measure.progress.{number}"):
+            if isinstance(job, EndpointJob):
+                measure_server.live(job)
+            else:
+                live(job)
+            left, right = st.columns([3, 1], vertical_alignment="center")
+            left.caption(f"{fmt.duration(job.elapsed_s)} so far")
+            word = "Leave the queue" if job.state is State.WAITING else "Cancel"
+            if right.button(word, key=f"measure.cancel.{number}" if number else "measure.cancel", width="stretch"):
+                job.cancel()
 
 
-def ended(desk: state.ProbeDesk) -> None:
+def live(job: ProbeJob) -> None:
+    """One running or waiting probe of this machine: how far, and each phase's last repetition beside its prediction."""
+    st.progress(min(1.0, max(0.0, job.progress)), text=fmt.markdown_literal(f"{job.request.what}: {job.message}"))
+    planned = next((event for event in job.events if isinstance(event, Estimate)), None)
+    if planned is not None:
+        st.caption(f"Measuring {', '.join(planned.tests)}: about {fmt.duration(planned.seconds)}.")
+    spec, quantization = job.request.model, job.request.quantization
+    hoped = expected(this_machine(), spec, quantization) if spec is not None and job.request.proxy_layers is None else None
+    repetitions = [event for event in job.events if isinstance(event, Repetition)]
+    if not repetitions:
+        return
+    left, right = st.columns(2)
+    for column, label, promised, same in (
+        (left, "Reads", hoped and hoped.prompt_tokens_per_s, [event for event in repetitions if event.n_prompt]),
+        (right, "Writes", hoped and hoped.answer_tokens_per_s, [event for event in repetitions if event.n_gen and event.slots == 1]),
+    ):
+        if same:
+            of_it = f"{fmt.share(same[-1].tokens_per_s / promised)} of the predicted {fmt.rate(promised)}" if promised else None
+            note = f"{label}, {'warming up' if same[-1].warmup else f'repetition {len(same)}'}"
+            column.metric(note, fmt.rate(same[-1].tokens_per_s), delta=of_it, delta_color="off", delta_arrow="off", border=True)
+
+
+def ended(desk: state.ProbeDesk | state.ServerDesk, key: str) -> None:
+    """How the last probe of a desk ended, and what it measured."""
     job = desk.job
-    assert job is not None
-    with st.container(border=True, key="measure.result"):
+    if job is None or not job.state.over:
+        return
+    with st.container(border=True, key=key):
         if job.state is State.FAILED:
             st.error(fmt.markdown_literal(job.message), title="The probe ended before it was done")
         elif job.state is State.CANCELLED:
@@ -203,30 +295,37 @@ def ended(desk: state.ProbeDesk) -> None:
         if desk.not_saved:
             st.warning(fmt.markdown_literal(desk.not_saved), title="The measurement is not saved")
         if job.result is not None:
-            result(job.result)
+            result(job.result, key)
 
 
-def result(measurement: Measurement) -> None:
-    st.markdown(f"**{fmt.markdown_literal(finding(measurement, hoped_for(measurement)))}**")
-    parts.table(predicted_against_measured(measurement), "Speed predicted from the spec sheet against speed measured")
+def result(measurement: Measurement, key: str) -> None:
+    """A measurement whole: finding, figures, what may be concluded, doubts, and what can be done with it."""
+    if measurement.kind == "endpoint":
+        st.markdown(f"**{fmt.markdown_literal(f'{measurement.model_name} served by {measurement.engine}')}**")
+        measure_server.result(measurement, key)
+    else:
+        st.markdown(f"**{fmt.markdown_literal(finding(measurement, hoped_for(measurement)))}**")
+        parts.table(predicted_against_measured(measurement), "Speed predicted from the spec sheet against speed measured")
     parts.text(measurement.supports)
     if measurement.doubts:
         st.markdown("**Doubts**")
         parts.points(list(measurement.doubts))
-        acceptance(measurement)
+        if measurement.kind == "llamacpp":
+            acceptance(measurement, key)
+    measure_ledger.apply_form(measurement, key)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.download_button(
             "Measurement as JSON",
-            data=measurement.to_json(),
+            data=measurement.to_json,
             file_name=f"measurement-{measurement.id[:12]}.json",
             mime="application/json",
             on_click="ignore",
-            key="measure.json",
+            key=f"{key}.json",
         )
         st.page_link("dashboard/pages/decide.py", label="See what it changes on Decide")
 
 
-def acceptance(measurement: Measurement) -> None:
+def acceptance(measurement: Measurement, key: str) -> None:
     """A disturbed probe counts only when somebody says so."""
     if measurement.usable_for_verdict:
         return
@@ -234,7 +333,7 @@ def acceptance(measurement: Measurement) -> None:
         st.caption("It is used on Decide all the same: you said so. Switch it off under More assumptions.")
         return
     st.caption("Because of these doubts it is not used on Decide. Run it again on an idle machine, or:")
-    st.button("Use it all the same", key="measure.accept", on_click=accept)
+    st.button("Use it all the same", key=f"{key}.accept", on_click=accept)
 
 
 def accept() -> None:
@@ -284,28 +383,51 @@ def predicted_against_measured(measurement: Measurement) -> pd.DataFrame:
 # ---- what is there ----
 
 
-def saved() -> None:
-    st.subheader("Measurements", anchor=False)
-    found = state.saved_measurements()
+def saved(found: tuple[Measurement, ...]) -> None:
+    """What was measured, here and by servers that reported; one of them can be opened."""
     if not found:
         st.caption(
-            "None yet. A probe from the button above, a file opened below, or a server that reports to POST /api/measurements lands here."
+            "None yet. A probe from the other tabs, a file opened below, or a server that reports to POST /api/measurements lands here."
         )
         return
+    here = platform.node()
     rows = [
         {
             "Probe": measurement.id[:12],
             "When (UTC)": f"{measurement.created.astimezone(UTC):%Y-%m-%d %H:%M}",
-            "Host": measurement.environment.host or fmt.NOTHING,
+            "Host": (measurement.environment.host or fmt.NOTHING) + (" (here)" if measurement.environment.host == here else ", reported"),
             "Model": f"{measurement.model_id or measurement.model_name} {measurement.quantization}".strip(),
             "Engine": f"{measurement.engine} {measurement.engine_version}".strip(),
             "Reads": _median(measurement, "prompt_test"),
-            "Writes": _median(measurement, "generation_test"),
+            "Writes": _writes(measurement),
             "State": str(measurement.status) + (f", {len(measurement.doubts)} doubts" if measurement.doubts else ""),
         }
-        for measurement in found
+        for measurement in found[:SHOWN]
     ]
     parts.table(pd.DataFrame(rows), "Saved measurements, newest first")
+    by_id = {measurement.id: measurement for measurement in found}
+    chosen = st.selectbox(
+        "Open",
+        [None, *by_id],
+        format_func=lambda name: "none" if name is None else _title(by_id[name]),
+        key="measure.open",
+    )
+    if chosen is not None:
+        with st.container(border=True, key="measure.opened"):
+            result(by_id[chosen], "measure.opened")
+
+
+def _title(measurement: Measurement) -> str:
+    what = f"{measurement.model_id or measurement.model_name} {measurement.quantization}".strip()
+    return f"{measurement.id[:12]}, {measurement.created.astimezone(UTC):%Y-%m-%d %H:%M}, {what}, {measurement.engine}"
+
+
+def _writes(measurement: Measurement) -> str:
+    """Generation of one sequence; of a server, the highest output rate of a level."""
+    if measurement.kind == "llamacpp":
+        return _median(measurement, "generation_test")
+    rates = [figure.value for figure in measurement.derived if figure.name.endswith(".output_rate")]
+    return fmt.rate(max(rates)) + " in all" if rates else fmt.NOTHING
 
 
 def _median(measurement: Measurement, which: str) -> str:

@@ -381,7 +381,7 @@ def test_a_probe_that_ends_badly_leaves_the_page_with_its_message(
 ) -> None:
     message = "llama.cpp ended by signal 6 (Aborted): GGML_ASSERT(n_dims <= 4) failed; try another precision"
     job = SimpleNamespace(state=State(ended), message=message, result=None)
-    monkeypatch.setattr("dashboard.state.probe_desk", lambda: SimpleNamespace(job=job, not_saved="", saved_id=""))
+    monkeypatch.setattr("dashboard.state.probe_desk", lambda: SimpleNamespace(job=job, running=(), not_saved="", saved_id=""))
     app = on("measure", decide)
     assert not app.exception
     assert message in said(app)

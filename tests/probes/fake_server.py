@@ -20,10 +20,13 @@ class Behaviour:
     role_chunk: whether an empty role chunk comes at once, as vLLM sends it
     reasoning: tokens of reasoning before the answer
     fail_every: each request whose number it divides fails with HTTP 500; 0 for none
+    fail_after: every request after so many fails with HTTP 500; 0 for none
     refuses: options that it answers with HTTP 400
     usage: whether it sends usage when asked
     cached_tokens: what it says it had in its prefix cache
-    trick: '', 'truncate', 'bad_json', 'endless', 'long_line', 'redirect', 'html', 'stall', 'cut', 'error_event', 'huge_header'
+    trick: '', 'truncate', 'bad_json', 'endless', 'long_line', 'redirect', 'html', 'stall', 'cut', 'error_event', 'huge_header',
+        'drip', 'claims_10_gb', 'deep_json', 'many_headers'
+    listing: bytes that it answers to GET /models with, empty for a proper list; b'drip' never ends
     models: names in its model list
     """
 
@@ -33,11 +36,13 @@ class Behaviour:
     role_chunk: bool = True
     reasoning: int = 0
     fail_every: int = 0
+    fail_after: int = 0
     refuses: tuple[str, ...] = ()
     usage: bool = True
     cached_tokens: int = 0
     trick: str = ""
     models: tuple[str, ...] = ("fake-model",)
+    listing: bytes = b""
 
 
 @dataclass
@@ -97,6 +102,8 @@ class FakeServer:
             writer.close()
 
     async def _answer(self, path, body, writer):
+        if path.endswith("/models") and self.behaviour.listing:
+            return await self._listing(self.behaviour.listing, writer)
         if path.endswith("/models"):
             data = [{"id": name, "object": "model", "owned_by": "vllm"} for name in self.behaviour.models]
             return await self._whole(writer, "200 OK", json.dumps({"object": "list", "data": data}))
@@ -104,12 +111,23 @@ class FakeServer:
         refused = [name for name in self.behaviour.refuses if name in body]
         if refused:
             return await self._whole(writer, "400 Bad Request", json.dumps({"error": f"unknown option {refused[0]}"}))
-        if self.behaviour.fail_every and len(self.requests) % self.behaviour.fail_every == 0:
+        broken = self.behaviour.fail_after and len(self.requests) > self.behaviour.fail_after
+        if broken or (self.behaviour.fail_every and len(self.requests) % self.behaviour.fail_every == 0):
             return await self._whole(writer, "500 Internal Server Error", "broken")
         if self.behaviour.trick == "redirect":
             return await self._whole(writer, "302 Found", "", "Location: http://10.0.0.1/\r\n")
         if self.behaviour.trick == "html":
             return await self._whole(writer, "200 OK", "<html>hello</html>")
+        if self.behaviour.trick == "claims_10_gb":
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 10000000000\r\n\r\n")
+            while True:
+                writer.write(b": nothing yet\n" * 10_000)
+                await writer.drain()
+        if self.behaviour.trick == "many_headers":
+            writer.write(b"HTTP/1.1 200 OK\r\n")
+            while True:
+                writer.write(b"X-More: header\r\n" * 1000)
+                await writer.drain()
         if self.behaviour.trick == "huge_header":
             writer.write(b"HTTP/1.1 200 OK\r\nX-Long: " + b"a" * 5_000_000 + b"\r\n\r\n")
             return await writer.drain()
@@ -119,6 +137,15 @@ class FakeServer:
             await self._stream(body, writer)
         finally:
             self.in_flight -= 1
+
+    async def _listing(self, listing, writer):
+        if listing != b"drip":
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(listing), listing))
+            return await writer.drain()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10000000000\r\n\r\n")
+        while True:
+            writer.write(b" " * 100_000)
+            await writer.drain()
 
     async def _whole(self, writer, status, text, more=""):
         writer.write(f"HTTP/1.1 {status}\r\nContent-Length: {len(text.encode())}\r\n{more}\r\n{text}".encode())
@@ -173,6 +200,13 @@ class FakeServer:
                 self._chunk(writer, b"x" * 100_000)
                 await writer.drain()
             writer.write(b"0\r\n\r\n")
+        elif trick == "deep_json":
+            self._chunk(writer, b"data: " + b"[" * 100_000 + b"\n\n")
+            writer.write(b"0\r\n\r\n")
+        elif trick == "drip":
+            while True:
+                self._chunk(writer, b"\n")
+                await writer.drain()
         elif trick == "stall":
             await asyncio.sleep(600)
         else:

@@ -37,7 +37,7 @@ def test_a_slower_server_than_the_sheet_promises_makes_every_model_on_it_slower_
     found = calibrated(served(measured)).efficiency(accelerator(H100), "vllm")
     assert found.basis is Basis.CALIBRATED
     assert measured < promised / 4
-    assert abs(log(rate_at(found) / measured)) < 0.3 * abs(log(rate_at(None) / measured))  # as far as one probe is trusted
+    assert abs(log(rate_at(found) / measured)) < 0.5 * abs(log(rate_at(None) / measured))  # one probe halves the error at least
     other = serving_curve(
         model("qwen3-8b"), "bf16", Server(accelerator=accelerator(H100)), input_tokens=500, output_tokens=200, efficiency=found
     )

@@ -286,11 +286,36 @@ def test_a_level_beyond_what_the_client_reads_is_flagged():
     assert not any("in time" in doubt for doubt in measurement.verdict_doubts)
 
 
+def test_a_self_test_that_was_late_at_once_is_one_doubt_and_not_one_per_level():
+    busy = ClientLimit(events_per_s=0.0, delay_p99_ms=14.0, failed_events_per_s=380.0)
+    measurement, _ = measure(Behaviour(), concurrencies=(1, 2), client=busy)
+    late = [doubt for doubt in measurement.verdict_doubts if "late at its lightest load, 380 events/s with a p99 of 14 ms" in doubt]
+    assert len(late) == 1
+    assert not any("in time" in doubt for doubt in measurement.doubts)
+
+
+def test_an_open_loop_held_for_less_than_ten_answers_says_that_its_rate_reads_low():
+    measurement, _ = measure(Behaviour(ttft_s=0.2), concurrencies=(), rates_per_s=(20.0,), seconds_per_level=1.0)
+    assert any("its rate reads low; hold it 10 answers long" in doubt for doubt in measurement.doubts)
+    assert not any("above what the server carries" in doubt for doubt in measurement.doubts)
+
+
 def test_more_processes_ask_where_one_would_be_the_bottleneck(monkeypatch):
     monkeypatch.setattr(endpoint.environment, "usable_cores", lambda quota: 2.0)
     # 20 requests/s of 4 tokens are 80 events/s, above half of 100
     measurement, _ = measure(Behaviour(), rates_per_s=(20.0,), client=ClientLimit(events_per_s=100.0, delay_p99_ms=1.0))
     assert measurement.levels[0].processes == 2
+
+
+def test_a_first_level_is_shared_out_by_the_pace_of_one_answer(monkeypatch):
+    monkeypatch.setattr(endpoint.environment, "usable_cores", lambda quota: 2.0)
+    # one answer of 4 tokens takes about 0.2 s: 20 events/s a stream, 8 streams 160/s, above half of 100
+    slow = ClientLimit(events_per_s=100.0, delay_p99_ms=1.0)
+    measurement, _ = measure(Behaviour(ttft_s=0.05, itl_s=0.05), concurrencies=(8,), client=slow)
+    assert measurement.levels[0].processes == 2
+    fast = ClientLimit(events_per_s=1e6, delay_p99_ms=1.0)
+    measurement, _ = measure(Behaviour(ttft_s=0.05, itl_s=0.05), concurrencies=(8,), client=fast)
+    assert measurement.levels[0].processes == 1
 
 
 def test_the_window_of_a_server_on_loopback_is_told_by_its_own_stamps():

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -13,7 +14,8 @@ import pytest
 from facts import commandline
 from probes import lock
 from probes.__main__ import app
-from probes.measurement import Measurement
+from probes.lock import owner_of
+from probes.measurement import Measurement, Status
 from tests.probes.fake_server import Behaviour, FakeServer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -154,3 +156,25 @@ def test_an_endpoint_is_measured_from_the_command_line(tmp_path, probes):
     assert measurement.levels[0].name == "c2"
     assert "TTFT" in done.stdout
     assert "no measurements yet" in probes("list").stdout
+
+
+@pytest.mark.probe
+def test_ctrl_c_keeps_what_was_measured_and_leaves_nobody_measuring(tmp_path):
+    """A real SIGINT to the program: it says 130, and the file holds every repetition that was read."""
+    target = tmp_path / "kept.json"
+    environ = os.environ | {"RIGHTSIZE_DATA_DIR": str(tmp_path / "data"), "TMPDIR": str(tmp_path)}
+    options = ["--synthetic", "qwen3-0.6b", "--proxy-layers", "1", "--prompt", "32", "--output", "4", "--threads", "1", "--passive"]
+    command = [sys.executable, "-m", "probes", "llamacpp", *options, "--seconds", "600", "--repetitions", "10000", "--out", str(target)]
+    with subprocess.Popen(command, cwd=ROOT, env=environ, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as program:
+        assert program.stderr is not None
+        for line in program.stderr:
+            if line.startswith("pp32: "):  # no warm-up any more
+                break
+        program.send_signal(signal.SIGINT)
+        said = program.stderr.read()
+    assert program.returncode == 130, said
+    assert "cancelled; the repetitions so far are kept" in said
+    kept = Measurement.from_json(target.read_bytes())
+    assert kept.status is Status.PARTIAL
+    assert kept.tests[0].samples_tokens_per_s
+    assert owner_of(tmp_path / "rightsize-probe.lock") is None

@@ -161,3 +161,17 @@ def test_a_measurement_of_this_machine_that_was_applied_stands_for_it_although_i
     assert machine_of(doubtful, clean).measurement_id == clean.id
     chosen = applied(doubtful, accept_doubtful=True)
     assert machine_of(doubtful, clean, calibration=chosen).measurement_id == doubtful.id
+
+
+def test_a_server_measured_with_its_own_model_and_lengths_is_taken_as_measured():
+    """Prompts of 100 and answers of 11 tokens, as the measurement had; the reach ends at the four in flight that were measured."""
+    asked_for, rate = {"requests_per_day": 20_000, "input_tokens_mean": 100, "output_tokens_mean": 11}, 4 * 11 / 0.7
+    option = next(found for found in generating(decide(**asked_for)) if found.id == "small-untuned-8b-rented")
+    real = served(rate)
+    known = applied(real, device=option.plan.device_id, gpus=1, model_name=option.model, quantization=option.quantization)
+    (now,) = [found for found in generating(decide(calibration=known, **asked_for)) if found.id == option.id]
+    assert (now.plan.basis, now.plan.measured, now.plan.device_id) == ("measured", real.id, option.plan.device_id)
+    assert now.plan.concurrency == 4
+    assert now.plan.output_tokens_per_s == pytest.approx(rate, rel=0.05)
+    longer = decide(calibration=known, **(asked_for | {"input_tokens_mean": 150}))
+    assert all(found.plan.basis != "measured" for found in generating(longer))  # half as long again is another load

@@ -1,0 +1,151 @@
+"""The Measure page: a reported server is opened, applied, taken back and priced; a server is asked only where it may be."""
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from capacity.accelerators import accelerator
+from capacity.models import model
+from capacity.throughput import ServingCurve, Throughput
+from dashboard import measure_charts
+from facts.records import Basis
+from facts.settings import settings
+from probes.curves import knee
+from probes.ledger import ledger
+from probes.store import list_applied, save_measurement
+from tests.dashboard.test_pages import decide, on, said
+from tests.probes.test_ledger import H100, in_process, served
+
+__all__ = ["decide"]  # the fixture
+
+
+def test_a_reported_server_is_opened_and_applied_and_taken_back(decide: AppTest) -> None:
+    reported = served(15.0)
+    save_measurement(settings(), reported)
+    app = on("measure", decide)
+    assert "no measurement is applied" in said(app).lower()
+    app.selectbox(key="measure.open").select(reported.id).run()
+    assert not app.exception
+    text = said(app)
+    assert "Llama-3.1-8B-Instruct served by vllm" in text
+    assert "4 in flight" in text
+    app.button(key="measure.opened.apply").click().run()
+    assert not app.exception
+    assert f"Applied: vllm on 1 x {accelerator(H100).name} is calibrated by measurement {reported.id[:12]}" in " ".join(
+        str(element.value) for element in app.success
+    )
+    ((_, applied),) = list_applied(settings())
+    assert (applied.model_id, applied.quantization, applied.device_id, applied.gpus) == ("llama-3.1-8b", "bf16", H100, 1)
+    app.button(key=f"measure.drop.{reported.id[:12]}").click().run()
+    assert list_applied(settings()) == ()
+
+
+def test_what_cannot_be_applied_says_why_on_the_page(decide: AppTest) -> None:
+    alone = served(60.0, concurrency=1)
+    save_measurement(settings(), alone)
+    app = on("measure", decide)
+    app.selectbox(key="measure.open").select(alone.id).run()
+    app.button(key="measure.opened.apply").click().run()
+    assert "measure at 2 or more" in " ".join(str(element.value) for element in app.error)
+    assert list_applied(settings()) == ()
+
+
+def test_the_ledger_prices_a_measured_server_at_saturation_and_at_the_offered_load(decide: AppTest) -> None:
+    save_measurement(settings(), served(400.0))
+    app = on("measure", decide)
+    app.number_input(key="measure.usd_per_hour").set_value(3.6).run()
+    app.number_input(key="measure.offered").set_value(86.4).run()  # 1,000 tokens/s
+    text = said(app)
+    assert "c4, saturation" in text
+    assert "offered 1000 tokens/s" in text
+    # full, at 404 + 3640 tokens/s: 3.60 / (4044 x 3600) x 10^6 = 0.25; at 1,000 tokens/s the same hour is paid: 1.00
+    assert "$0.25" in text
+    assert "$1.00" in text
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("measure.url", "http://10.0.0.7:8000/v1", "is not on the list of endpoints a page may call"),
+        ("measure.url", "file:///etc/passwd", "is not an address"),
+        ("measure.url", "http://user:secret@127.0.0.1/v1", "name or password"),
+    ],
+)
+def test_a_server_outside_the_list_is_not_asked(decide: AppTest, field: str, value: str, says: str) -> None:
+    app = on("measure", decide)
+    app.text_input(key=field).set_value(value).run()
+    app.button(key="measure.server_start").click().run()
+    assert says in " ".join(str(element.value) for element in app.error)
+    assert not app.exception
+
+
+def test_levels_that_are_no_numbers_are_said_at_once(decide: AppTest) -> None:
+    app = on("measure", decide)
+    app.radio(key="measure.way").set_value("Levels of my own").run()
+    app.text_input(key="measure.levels").set_value("1, four").run()
+    assert "is no list of whole numbers" in said(app) + " ".join(str(element.value) for element in app.warning)
+
+
+def test_spending_is_asked_for_first(decide: AppTest) -> None:
+    app = on("measure", decide)
+    app.number_input(key="measure.output_price").set_value(10.0).run()
+    assert app.button(key="measure.server_start").disabled
+    app.checkbox(key="measure.spend").check().run()
+    assert not app.button(key="measure.server_start").disabled
+
+
+# ---- charts ----
+
+
+def point(concurrency: int, rate: float, ttft_ms: float, tpot_ms: float) -> Throughput:
+    return Throughput(
+        concurrency=concurrency,
+        ttft_ms=ttft_ms,
+        tpot_ms=tpot_ms,
+        ttft_p95_ms=ttft_ms,
+        tpot_p95_ms=tpot_ms,
+        input_tokens_per_s=0.0,
+        output_tokens_per_s=rate,
+        requests_per_s=rate / 128,
+        low80=rate,
+        high80=rate,
+    )
+
+
+def curve(*points: Throughput) -> ServingCurve:
+    return ServingCurve(
+        points=points,
+        basis=Basis.MEASURED,
+        engine="vllm",
+        max_concurrency=points[-1].concurrency,
+        note="",
+        model_id=model("llama-3.1-8b").id,
+        quantization="bf16",
+        device_id=H100,
+        gpus=1,
+        layout="",
+        input_tokens=512,
+        output_tokens=128,
+        interval_class="measured",
+    )
+
+
+def test_the_knee_is_where_rate_over_response_time_is_greatest():
+    # 100 / (100 + 128 x 10) = 0.072, 380 / (120 + 128 x 10.5) = 0.260, 400 / (900 + 128 x 40) = 0.066
+    points = (point(1, 100, 100, 10), point(4, 380, 120, 10.5), point(16, 400, 900, 40))
+    assert knee(points) is points[1]
+    assert knee(()) is None
+    drawn = measure_charts.load_curve(curve(*points), curve(point(1, 120, 90, 9), point(64, 4000, 90, 9)))
+    assert drawn.title.startswith("The knee is at 4 in flight: 380 tokens/s")
+    assert [list(trace.x) for trace in drawn.figure.data[:2]] == [[1], [1, 4, 16]]  # the prediction no further than was measured
+
+
+def test_a_curve_that_still_rises_says_so():
+    assert measure_charts.load_curve(curve(point(1, 100, 100, 10), point(2, 200, 100, 10))).title.startswith("No knee up to 2 in flight")
+
+
+def test_errors_over_time_have_one_point_per_compared_figure():
+    written = ledger((in_process("qwen3-0.6b", 100.0, 50.0), in_process("qwen3-0.6b", 110.0, 55.0, day=1)))
+    drawn = measure_charts.error_history(written.lines)
+    assert drawn is not None
+    assert sum(len(trace.x) for trace in drawn.figure.data) == len(written.lines)
+    assert measure_charts.error_history(()) is None
