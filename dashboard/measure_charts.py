@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 import plotly.graph_objects as go
 
@@ -79,6 +80,8 @@ def error_history(lines: Sequence[LedgerLine]) -> Chart | None:
             )
         )
     figure.add_hline(y=0, line_width=1)
+    room = max(kept[-1].created - kept[0].created, timedelta(days=1)) / 2  # points of one day would stretch its milliseconds
+    figure.update_xaxes(range=[kept[0].created - room, kept[-1].created + room], tickformat="%-d %b %Y", nticks=6)
     figure.update_yaxes(title_text="predicted / measured - 1, %", ticksuffix="%")
     figure.update_layout(height=300, margin={"l": 10, "r": 10, "t": 10, "b": 10}, legend={"orientation": "h", "y": 1.15, "x": 0})
     offs = sorted(abs(line.error_share) for line in kept)

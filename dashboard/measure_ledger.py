@@ -18,7 +18,7 @@ from pricing.prices import PriceBook
 from probes import ledger
 from probes.applying import THIS_MACHINE, Applied, applied_to
 from probes.measurement import Measurement
-from probes.store import drop_applied, list_applied, save_applied
+from probes.store import applied_statements, drop_applied, list_applied, save_applied
 
 SAID = "measure.applied_said"
 MOST_LINES = 40
@@ -38,7 +38,7 @@ def apply_form(measurement: Measurement, key: str) -> None:
     said = st.session_state.pop(SAID, None)
     if said:
         (st.success if said[0] else st.error)(fmt.markdown_literal(said[1]))
-    if any(one.measurement_id == measurement.id for _, one in _applied()):
+    if any(one.measurement_id == measurement.id for one in _statements()):
         st.caption("This measurement is applied: options with its engine on its device are calibrated by it.")
         st.button("Take it back", key=f"{key}.unapply", on_click=_take_back, args=(measurement.id,))
         return
@@ -69,6 +69,13 @@ def apply_form(measurement: Measurement, key: str) -> None:
 def _applied() -> tuple[tuple[Measurement, Applied], ...]:
     try:
         return list_applied(settings())
+    except InputError:
+        return ()
+
+
+def _statements() -> tuple[Applied, ...]:
+    try:
+        return applied_statements(settings())
     except InputError:
         return ()
 

@@ -159,13 +159,13 @@ def stored_ids(scenario_name: str, as_of: date) -> tuple[str, ...]:
     An unusable one holds nothing.
     """
     from pricing.store import accepted_lists
-    from probes.store import list_applied
+    from probes.store import applied_statements
     from selector.store import list_gates
 
     environment = settings()
     try:
         lists = [found.id for found in accepted_lists(environment, as_of)]
-        applied = [found.model_dump_json() for _, found in list_applied(environment)]
+        applied = [found.model_dump_json() for found in applied_statements(environment)]
         return (*lists, *(look.id for look in list_gates(environment, scenario_name)), *applied)
     except InputError as error:
         LOG.warning("accepted prices, kept tests and applied measurements cannot be read: %s", error)

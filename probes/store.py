@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from sqlmodel import Field, SQLModel, col, select
 
 from facts.errors import InputError
@@ -9,6 +11,9 @@ from facts.settings import Settings
 from probes.applying import Applied, Calibration, calibration_of
 from probes.measurement import Measurement
 from workloads.store import session, utc_text
+
+READ_KEPT = 32
+"""Read measurements that stay in memory."""
 
 
 class MeasurementRow(SQLModel, table=True):
@@ -99,6 +104,13 @@ def list_applied(settings: Settings) -> tuple[tuple[Measurement, Applied], ...]:
         return tuple((_measurement(kept), Applied.model_validate_json(row.document)) for kept, row in pairs if kept is not None)
 
 
+def applied_statements(settings: Settings) -> tuple[Applied, ...]:
+    """What is applied, the latest first, without the measurements themselves."""
+    query = select(AppliedRow).order_by(col(AppliedRow.created).desc(), col(AppliedRow.id))
+    with session(settings, read_only=True) as opened:
+        return tuple(Applied.model_validate_json(row.document) for row in opened.exec(query).all())
+
+
 def applied_calibration(settings: Settings) -> Calibration:
     """What all applied measurements say together."""
     return calibration_of(list_applied(settings))
@@ -120,4 +132,10 @@ def _row(measurement: Measurement) -> MeasurementRow:
 
 
 def _measurement(row: MeasurementRow) -> Measurement:
-    return Measurement.from_json(row.document, f"saved measurement {row.id[:12]}")
+    return _read(row.document, f"saved measurement {row.id[:12]}")
+
+
+@lru_cache(maxsize=READ_KEPT)
+def _read(document: str, where: str) -> Measurement:
+    """A document checked and read once: a server's thousand requests take half a second, and pages ask at every click."""
+    return Measurement.from_json(document, where)
