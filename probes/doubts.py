@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from probes import timing
+from probes import goodput, timing
 from probes.environment import IDLE_LIMIT, OTHERS_LIMIT, STEAL_LIMIT, missing_instructions
-from probes.measurement import LevelResult, LlamaCppSettings, Measurement, RequestTiming, Status, TestResult
+from probes.measurement import EndpointSettings, LevelResult, LlamaCppSettings, Measurement, RequestTiming, Status, TestResult
 from probes.timing import Doubt
 
 PROCESSOR_LIMIT = 0.90
@@ -131,13 +131,29 @@ def _endpoint(measurement: Measurement) -> Iterator[Doubt]:
         achieved = values.get(f"{level.name}.request_rate")
         if (short := _too_short(level, good)) is not None:
             yield short
-        elif level.rate_per_s and achieved and achieved.value < level.rate_per_s * (1.0 - RATE_MISSED_SHARE):
-            text = (
-                f"{level.name}: {achieved.value:.2f} requests/s were done of {level.rate_per_s:g} asked for: above what the server carries"
+        elif level.rate_per_s and achieved and (due := _due_per_s(level)) and _missed(achieved.value, due, level):
+            yield Doubt(
+                text=f"{level.name}: {achieved.value:.2f} requests/s were done of {due:.2f} that were due: above what the server carries"
             )
-            yield Doubt(text=text)
+        counted = len(goodput.counted(level))
+        if isinstance(measurement.settings, EndpointSettings) and measurement.settings.has_limits and 0 < counted < goodput.LEAST_COUNTED:
+            few = f"{counted} requests counted, {goodput.LEAST_COUNTED} are needed to tell a share of good ones: hold it longer"
+            yield Doubt(text=f"{level.name}: {few}")
         if level.stopped_because:
             yield Doubt(text=f"{level.name}: {level.stopped_because}")
+
+
+def _due_per_s(level: LevelResult) -> float:
+    """Requests a second that were due inside the window: an open loop's own draw, not its mean."""
+    span = level.window_s[1] - level.window_s[0]
+    return len(goodput.counted(level)) / span if span > 0 else 0.0
+
+
+def _missed(done_per_s: float, due_per_s: float, level: LevelResult) -> bool:
+    """Whether fewer ended than were due by more than 5 % and more than chance: twice the root of their number."""
+    span = level.window_s[1] - level.window_s[0]
+    missing = (due_per_s - done_per_s) * span
+    return missing > RATE_MISSED_SHARE * due_per_s * span and missing > 2.0 * (due_per_s * span) ** 0.5
 
 
 def _too_short(level: LevelResult, good: list[RequestTiming]) -> Doubt | None:

@@ -24,7 +24,8 @@ from facts.units import TOKENS_PER_MTOK
 from probes import environment, goodput
 from probes.caller import Budget, Caller, Manner, full_allowance, tokens_beyond
 from probes.doubts import with_doubts
-from probes.load import Arrival, Heard, Level, LevelPlan, LevelProgress, merged, schedule
+from probes.goodput import LEAST_COUNTED
+from probes.load import RAMP_SHARE, Arrival, Heard, Level, LevelPlan, LevelProgress, merged, schedule
 from probes.measurement import ClientLimit, EndpointSettings, LevelResult, Measurement, RequestTiming, Status, output_tokens_between
 from probes.power import PowerMeter
 from probes.shard import Shards
@@ -39,6 +40,8 @@ CLIENT_ROOM_SHARE = 0.5
 """A process is given at most this share of the events it can read; more processes are started before."""
 FINAL_REFUSALS = ("HTTP 401", "HTTP 403", "HTTP 404", "HTTP 429")
 """Refusals that no other choice of options would change."""
+LONGEST_HOLD = 10.0
+"""A level of a search is held so many times the stated length at most, to count enough requests."""
 CALIBRATION_WORDS = (8, 208)
 TRACE = "trace"
 """Name of the level that replays one."""
@@ -193,7 +196,7 @@ class _Run:
             tried = [(level.rate_per_s or 0.0, goodput.meets(level, settings)) for level in held]
             while (wanted := goodput.next_rate(tried, first)) is not None:
                 before = len(self.levels)
-                yield self._open(wanted)
+                yield self._open(wanted, least=LEAST_COUNTED)
                 if len(self.levels) == before:
                     break
                 tried.append((wanted, goodput.meets(self.levels[-1], settings)))
@@ -211,18 +214,20 @@ class _Run:
             rate_per_s=rate,
         )
 
-    def _open(self, rate: float) -> LevelPlan:
+    def _open(self, rate: float, least: int = 0) -> LevelPlan:
+        """A level at a rate; held longer, up to ten times, where fewer than `least` requests would be counted in the usual time."""
         settings = self.settings
+        hold_s = min(LONGEST_HOLD * settings.seconds_per_level, max(settings.seconds_per_level, least / rate / (1.0 - RAMP_SHARE)))
         arrivals = schedule(
             rate,
-            settings.seconds_per_level,
+            hold_s,
             poisson=settings.arrivals == "poisson",
             seed=settings.seed,
             most=self._budget.left.requests,
             input_tokens=settings.input_tokens,
             output_tokens=settings.output_tokens,
         )
-        return self._plan(name=f"{rate:.4g}/s", rate=rate).model_copy(update={"arrivals": arrivals})
+        return self._plan(name=f"{rate:.4g}/s", rate=rate).model_copy(update={"arrivals": arrivals, "hold_s": hold_s})
 
     def _replay(self) -> LevelPlan:
         span = max(self._trace[-1].due_s, 1e-3)

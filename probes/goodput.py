@@ -14,6 +14,8 @@ if TYPE_CHECKING:  # the measurement derives its own figures by these formulas
 FINE_RATIO = 1.1
 """The search ends when the lowest failing rate is this near to the highest passing one."""
 MOST_TRIES = 12
+LEAST_COUNTED = 20
+"""Fewer requests cannot tell a share of 95 % from less: one in twenty may fail."""
 FIRST_SHARE_OF_TOP = 0.7
 """The search begins at this share of the rate that the ladder ended at."""
 

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from facts.errors import InputError
 from probes import endpoint, saturation, selftest
 from probes.caller import Allowance, Budget
+from probes.doubts import doubts
 from probes.endpoint import measure_endpoint
-from probes.goodput import FINE_RATIO, next_rate
+from probes.goodput import FINE_RATIO, LEAST_COUNTED, counted, next_rate
 from probes.load import Arrival, LevelPlan, schedule
-from probes.measurement import ClientLimit, EndpointSettings, Measurement
+from probes.measurement import ClientLimit, EndpointSettings, Environment, LevelResult, Measurement, RequestTiming
 from probes.replay import read_trace
 from probes.selftest import Step, limit_of
 from tests.probes.fake_server import Behaviour, FakeServer
@@ -258,6 +259,43 @@ def test_processes_end_with_a_cancel_and_keep_what_they_heard():
 def test_caps_hold_over_processes():
     _, server = measure(Behaviour(), concurrencies=(4,), processes=2, seconds_per_level=20, max_requests=12)
     assert len(server.requests) == 12
+
+
+def open_level(due: int, done: int) -> LevelResult:
+    """Ten seconds at a rate: so many requests due, the first of them done at once, the rest after the window."""
+    stamps = [(number * 10.0 / due, 0.01 if number < done else 30.0) for number in range(due)]
+    requests = tuple(
+        RequestTiming(scheduled_s=at, sent_s=at, first_content_s=at + 0.005, content_s=(at + 0.005,), done_s=at + took, output_tokens=1)
+        for at, took in stamps
+    )
+    return LevelResult(name="x/s", rate_per_s=due / 10.0, duration_s=40.0, window_s=(0.0, 10.0), requests=requests)
+
+
+@pytest.mark.parametrize(
+    ("due", "done", "missed"),
+    [(100, 96, False), (100, 79, True), (100, 81, False), (4, 2, False), (400, 370, False), (400, 350, True)],
+)
+def test_a_rate_is_missed_beyond_five_percent_and_beyond_chance(due, done, missed):
+    """Chance is twice the root of the number: 20 of 100, 4 of 4, 40 of 400."""
+    measurement = Measurement(
+        kind="endpoint",
+        created=NOW,
+        status="complete",
+        engine="vllm",
+        settings=EndpointSettings(url="http://127.0.0.1:1/v1"),
+        environment=Environment(),
+        levels=(open_level(due, done),),
+    ).sealed()
+    assert any("above what the server carries" in doubt.text for doubt in doubts(measurement)) is missed
+
+
+def test_a_search_counts_enough_requests_at_every_rate_or_says_that_they_are_few():
+    measurement, _ = measure(
+        Behaviour(ttft_s=0.1), search=True, ttft_limit_ms=500.0, seconds_per_level=0.3, max_requests=120, output_tokens=2
+    )
+    for level in measurement.levels:
+        few = any(doubt.startswith(f"{level.name}: ") and "are needed to tell a share" in doubt for doubt in measurement.doubts)
+        assert few or len(counted(level)) >= LEAST_COUNTED
 
 
 # ---- the client itself ----
