@@ -352,7 +352,14 @@ def _cost(row: Mapping[str, str], notes: Mapping[str, str], engine: str) -> tupl
         active = min(params, active)
     file_gib = _number(notes.get("file", ""))
     kv_bits = _cache_bits(notes) or engine_kv_bits(engine)
-    return _resolved_cost(row["model"], row["quant"], params, active, file_gib, kv_bits, engine.startswith("llama.cpp"))
+    quant = row["quant"]
+    if quant.strip().lower() in UNKNOWN_WORDS and (named := _NAMED_PRECISION.search(row["model"])):
+        quant = named[1]
+    return _resolved_cost(row["model"], quant, params, active, file_gib, kv_bits, engine.startswith("llama.cpp"))
+
+
+_NAMED_PRECISION = re.compile(r"[-_ ](nvfp4|mxfp4|fp8|fp4|awq|gptq|int4|int8|w\d+a\d+|bf16|i?q\d_\w+|[3-8]bit)\b", re.IGNORECASE)
+"""A precision that is part of a model's name, as in `Llama-3.3-70B-Instruct-FP8`."""
 
 
 def _cache_bits(notes: Mapping[str, str]) -> float | None:

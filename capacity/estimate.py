@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from capacity.accelerators import Server
 from capacity.calibration import NO_PROBE, Probe, probes_of
 from capacity.cases import RATES, Case, case_of, read_rows
 from capacity.finite_run import FiniteRun, finite_run
@@ -19,7 +20,7 @@ from capacity.roofline import Efficiency, Layout, Rates, decode_step_s, efficien
 from capacity.throughput import RequestSize, Steady, best_layout, closed_loop, sequence_cap
 from facts.errors import InputError
 from facts.records import Basis
-from facts.units import MS_PER_S
+from facts.units import BYTES_PER_GIB, MS_PER_S
 
 ADDED_COLUMNS = ("predicted", "low80", "high80", "basis", "refused_because", "doubts")
 TPOT_QUANTILES = {"mean": 1.0, "p50": 0.99, "p90": 1.12, "p95": 1.18, "p99": 1.3}
@@ -160,7 +161,7 @@ def predict(case: Case, efficiency: Efficiency) -> tuple[float, tuple[str, ...]]
     cap, more = _cap(case, efficiency, load, layout)
     doubts += more
     if case.mode == "offline":
-        layout, copies = best_layout(case.cost, case.server, device, efficiency, load, pipelines=True)
+        layout, copies = best_layout(case.cost, _with_memory(case), device, efficiency, load, pipelines=True)
         cap, _ = _cap(case, efficiency, load, layout)
     if case.mode == "open":
         run = finite_run(
@@ -191,6 +192,14 @@ def predict(case: Case, efficiency: Efficiency) -> tuple[float, tuple[str, ...]]
 
 
 # --- parts -----------------------------------------------------------------------------------------------------------
+
+
+def _with_memory(case: Case) -> Server:
+    """The row's server for the search of a layout; a device of unknown memory is given what its weights take and a third."""
+    if case.server.accelerator.memory_gb is not None:
+        return case.server
+    each = float(case.cost.weights_bytes) / case.server.gpus / BYTES_PER_GIB
+    return Server(accelerator=case.server.accelerator.model_copy(update={"memory_gb": max(each * 4.0 / 3.0, 1.0)}), gpus=case.server.gpus)
 
 
 def _is_plain_decode(case: Case) -> bool:

@@ -92,6 +92,8 @@ def test_what_cannot_be_read_or_run_is_refused_by_name(changes, sentence):
         ({"quant": "MXFP8"}, {"quant": "fp8"}),
         ({"quant": "MLX 4bit"}, {"quant": "4bit"}),
         ({"quant": "INT4 (AWQ)"}, {"quant": "awq"}),
+        ({"quant": "", "model": "meta-llama/Llama-3.1-8B-Instruct-FP8"}, {"quant": "fp8"}),
+        ({"quant": "fp8", "model": "nvidia/Llama-3.1-8B-Instruct-FP4"}, {"quant": "fp8"}),
         ({"engine": "dynamo-sglang"}, {"engine": "sglang"}),
         ({"engine": "sgl 0.5"}, {"engine": "sglang"}),
         ({"engine": "llama-bench"}, {"engine": "llama.cpp"}),
@@ -119,6 +121,14 @@ def test_spellings_mean_the_same(changes, same_as):
 )
 def test_a_note_that_the_estimate_cannot_honour_is_a_doubt(note, doubt):
     assert any(doubt in said for said in answer(note=note).doubts)
+
+
+@pytest.mark.parametrize("load", ["1", "64", "max", "offline", "rate=2/s", "rate=inf"])
+@pytest.mark.parametrize("count", ["1", "8"])
+def test_an_unknown_device_with_a_bandwidth_is_answered_under_every_load(load, count):
+    found = answer(device="Some Thing X1", device_mem_bw_gbs="900", device_count=count, batch_or_concurrency=load)
+    assert found.predicted is not None, found.refused_because
+    assert any("not in the catalogue" in said for said in found.doubts)
 
 
 def test_a_stated_cache_precision_makes_room():
