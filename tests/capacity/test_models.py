@@ -66,6 +66,9 @@ def test_every_model_has_a_count_or_refuses_with_the_missing_fact():
         ("Llama 3 8B", "llama-3-8b"),
         ("LLaMA 7B", "llama-7b"),
         ("Phi-4 14B", "phi-4"),
+        ("nvidia/Llama-3.3-70B-Instruct-FP4", "llama-3.3-70b"),
+        ("amd/DeepSeek-R1-MXFP4-Preview", "deepseek-v3"),
+        ("gemma-3-27b-it-qat-q4_0-gguf", "gemma-3-27b"),
     ],
 )
 def test_free_names_find_their_model(text, model_id):
