@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import streamlit as st
 
+DARK = """<style>
+[data-variant=segmented_control][data-selected=true] p { color: #7CBBF2; }
+</style>"""
+"""The chosen segment's text in the dark theme: in the primary colour, which must carry white text, it would be too dim to read."""
+
 
 def main() -> None:
     """Frame of every page: navigation on top, the inputs at the left, the page itself."""
     st.set_page_config(page_title="Rightsize", page_icon="⚖️", layout="wide")
+    if st.context.theme.type == "dark":
+        st.html(DARK)
     from dashboard import access
 
     access.require()

@@ -21,7 +21,7 @@ QR_BYTES = 1_200
 INPUT_COLUMNS = 3
 ALARMS_SHOWN = 2
 """On page 1; the others stand with the options."""
-ROWS_OF_A_BILL = 14
+ROWS_OF_A_YEAR, ROWS_OF_A_LONG_BILL = 13, 8
 FLIPS_SHOWN = 4
 SOURCE_LETTERS = 44
 """Of a source that is no address: what paper has room for; all of it stands in the workbook."""
@@ -317,7 +317,7 @@ def _months(recommendation: Recommendation) -> Section | None:
 
 
 def _bill(option: OptionResult) -> Table:
-    frame = tables.months_table(option, fold=True, rows=ROWS_OF_A_BILL)
+    frame = tables.months_table(option, fold=True, rows=ROWS_OF_A_YEAR if len(option.months) <= ROWS_OF_A_YEAR else ROWS_OF_A_LONG_BILL)
     return _table(frame, f"{option.title}: the bill", right=tuple(range(1, len(frame.columns))))
 
 
