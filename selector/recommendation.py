@@ -21,7 +21,8 @@ from selector.alarms import alarms_of
 from selector.base_models import NOT_BY_QUALITY, SHORTLISTED, Tried, choice_of, entry_of
 from selector.catalog import Catalog
 from selector.evaluation import Asked, Bill, Evaluation, evaluate, params_b, spent_if_it_fails_usd, tried_of, with_all_tried
-from selector.factors import preference, winner
+from selector.factors import RANK, preference, winner
+from selector.gates import MIN_PROBABILITY
 from selector.linear import linear_rows
 from selector.local import local_machine
 from selector.options import Option, list_options
@@ -51,6 +52,7 @@ from selector.results import (
 from selector.scenarios import Scenario
 from selector.tasks import task_of
 from selector.tree import Tree, load_tree, walk
+from workloads.demand import Workload
 from workloads.requirements import requirements_of
 
 ERROR_SHARE_WITHIN_MARGIN = MARGIN_SHARE / 2.0
@@ -399,7 +401,9 @@ def _choice(results: tuple[OptionResult, ...], considered: Considered) -> Choice
         tree_option_id=None if tree is None else tree.id,
         cheapest_option_id=None if cheapest is None else cheapest.id,
         why_they_differ=sentences.why_they_differ(best, tree, cheapest),
-        sentence=sentences.verdict(action, best, baseline, horizon, "" if moved is None else moved.words),
+        sentence=sentences.verdict(
+            action, best, baseline, horizon, "" if moved is None else moved.words, None if best else _nearest(results, workload)
+        ),
         saving_usd=saving,
         npv_usd=None if best is None else best.npv_usd,
         payback_months=None if best is None else best.payback_months,
@@ -407,6 +411,18 @@ def _choice(results: tuple[OptionResult, ...], considered: Considered) -> Choice
         tie_broken=tie_broken,
         moves_most=moved,
     )
+
+
+def _nearest(results: tuple[OptionResult, ...], workload: Workload) -> OptionResult:
+    """Of refused options, the one that the fewest gates refuse; then a likely one, the one closest to what is a must, the cheapest."""
+
+    def distance(result: OptionResult) -> tuple[int, bool, int, float]:
+        refusing = max(sum(not verdict.passed for verdict in result.verdicts), 1)
+        must = sum(RANK[factor.level] for factor in result.factors if factor.name in workload.must_have)
+        unlikely = result.quality.probability < MIN_PROBABILITY
+        return refusing, unlikely, must, math.inf if result.total_usd is None else result.total_usd
+
+    return min(results, key=lambda result: (*distance(result), result.id))
 
 
 def _taken(feasible: list[OptionResult], considered: Considered) -> tuple[OptionResult | None, str]:

@@ -83,12 +83,24 @@ def reason(refusal: str | None) -> str:
     return (refusal or "").partition(": ")[2] or refusal or ""
 
 
-def verdict(action: Action, option: OptionResult | None, baseline: OptionResult, horizon: int, moves: str = "") -> str:
-    """The recommendation in one plain sentence; `moves` is the clause on the number that moves it most."""
+def verdict(
+    action: Action,
+    option: OptionResult | None,
+    baseline: OptionResult,
+    horizon: int,
+    moves: str = "",
+    nearest: OptionResult | None = None,
+) -> str:
+    """The recommendation in one plain sentence.
+
+    moves: the clause on the number that moves it most
+    nearest: where nothing is possible, the option that fails on least
+    """
     rest = f"; {moves}" if moves else ""
     if action is Action.NONE_FEASIBLE or option is None:
-        why = reason(baseline.refused_because) or "every option is refused"
-        return f"No option passes: {why}; relax one of the limits or name a server that may be used."
+        near = nearest or baseline
+        why = reason(near.refused_because) or "every option is refused"
+        return f"No option passes; {near.title} comes nearest and is refused: {why}; relax that limit, or name a server that may be used."
     total = usd(option.total_usd or 0.0)
     if action is Action.STAY:
         return (

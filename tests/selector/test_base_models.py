@@ -271,3 +271,14 @@ def test_a_next_best_that_never_saves_is_said_to_cost_more():
 def test_a_base_model_that_is_not_described_is_one_sentence():
     with pytest.raises(InputError, match="unknown model"):
         model("qwen9-8b")
+
+
+def test_where_nothing_passes_the_option_that_fails_on_least_is_named_with_its_reason():
+    decision = decide(must_have=["latency"])
+    assert decision.choice.option_id is None
+    assert "comes nearest and is refused: latency is a must and is met in part only" in decision.choice.sentence
+    assert "state ttft_p95_ms or tpot_p95_ms" in decision.choice.sentence
+    poor = decide(budget_usd=10)
+    assert "is above the budget of $10" in poor.choice.sentence
+    stated = decide(must_have=["latency"], tpot_p95_ms=200.0)
+    assert stated.option(stated.choice.option_id).plan is not None
