@@ -21,6 +21,7 @@ from facts.units import SECONDS_PER_DAY
 from workloads.demand import Complexity
 from workloads.log_formats import read_log_format
 from workloads.store import save_workload
+from workloads.text_tokens import tokenizer_of
 from workloads.trace_summary import LengthDistribution, TraceSummary, summary_json, workload_of, workload_toml
 from workloads.traces import log_files
 from workloads.traces import summarize as summarize_log
@@ -43,6 +44,10 @@ def summarize(
     complexity: Annotated[Complexity | None, typer.Option(help="What the answers are for; the log does not say.")] = None,
     columns: Annotated[Path | None, typer.Option(help="TOML file that says which columns hold what, for a log that is not known.")] = None,
     route: Annotated[str | None, typer.Option(help="Only this part of the traffic, by the log's own column.")] = None,
+    zone: Annotated[str, typer.Option(help="Time zone of the hours of the week and of days, as in Europe/Berlin.")] = "UTC",
+    tokenizer: Annotated[
+        str | None, typer.Option(help="For logs that hold only text: whose tokens, by tokenizer (o200k_base) or model (openai:gpt-4o).")
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the workload; the log's name if not given.")] = None,
     save: Annotated[bool, typer.Option("--save", help="Keep the workload in the database.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The figures as JSON.")] = False,
@@ -52,7 +57,8 @@ def summarize(
     with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as shown:
         reading = shown.add_task("reading", total=1.0)
         told = lambda share: shown.update(reading, completed=share)  # noqa: E731 - one line of glue
-        summary = summarize_log(log_files(logs), columns=mapping, route=route, progress=told)
+        counting = tokenizer if tokenizer is None or ":" not in tokenizer else tokenizer_of(tokenizer)
+        summary = summarize_log(log_files(logs), columns=mapping, route=route, zone=zone, tokenizer=counting, progress=told)
     if as_json:
         typer.echo(json.dumps(summary_json(summary), indent=2, allow_nan=False))
     else:

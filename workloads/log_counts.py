@@ -12,8 +12,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from workloads.seasons import HourlyVolume
-from workloads.trace_summary import WINDOWS_S, LengthDistribution, Peak, RouteVolume
+from workloads.seasons import HourlyVolume, begin_of_hours_s
+from workloads.trace_summary import WINDOWS_S, LengthDistribution, Peak, RouteVolume, moment_of
 
 Ask: TypeAlias = Callable[[str], Sequence[Any]]
 """Runs a query and gives its rows."""
@@ -96,21 +96,25 @@ def cached_share(ask: Ask, source: str) -> float | None:
     return int(cached) / int(total) if total else None
 
 
-def hourly(ask: Ask, source: str, first_us: int, last_us: int) -> HourlyVolume | None:
-    """Complete hours, those without requests included."""
+def hourly(ask: Ask, source: str, first_us: int, last_us: int, zone: str = "UTC") -> HourlyVolume | None:
+    """Complete hours of a zone, those without requests included; None for more than 22 years, or years that no calendar knows."""
     hour_us = 3600 * MICROSECONDS
-    first_hour, end_hour = -(-first_us // hour_us), last_us // hour_us
-    if not 0 < end_hour - first_hour <= MOST_HOURS:
+    if (last_us - first_us) // hour_us > MOST_HOURS or moment_of(first_us) is None or moment_of(last_us) is None:
         return None
-    begin = first_hour * hour_us
+    begins_s = begin_of_hours_s(zone, first_us)
+    begins_us = begins_s * MICROSECONDS
+    first_hour, end_hour = -(-(first_us - begins_us) // hour_us), (last_us - begins_us) // hour_us
+    if end_hour <= first_hour:
+        return None
+    begin, end = first_hour * hour_us + begins_us, end_hour * hour_us + begins_us
     counted = ask(
         f"SELECT {_whole(f'(time_us - {begin})', hour_us)} AS hour, count(*), sum(CAST(input_tokens AS BIGINT) + output_tokens) "
-        f"FROM {source} AS r WHERE time_us >= {begin} AND time_us < {end_hour * hour_us} GROUP BY 1"
+        f"FROM {source} AS r WHERE time_us >= {begin} AND time_us < {end} GROUP BY 1"
     )
     requests, tokens = np.zeros(end_hour - first_hour), np.zeros(end_hour - first_hour)
     for hour, count, amount in counted:
         requests[int(hour)], tokens[int(hour)] = float(count), float(amount)
-    return HourlyVolume(first_hour=first_hour, requests=requests, tokens=tokens)
+    return HourlyVolume(first_hour=first_hour, requests=requests, tokens=tokens, zone=zone, begins_s=begins_s)
 
 
 def _whole(expression: str, width: int) -> str:

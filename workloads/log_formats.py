@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, tzinfo
 from enum import StrEnum
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, model_validator
 
@@ -21,18 +23,27 @@ class TimeUnit(StrEnum):
     DATETIME = "datetime"
     EPOCH_S = "epoch_s"
     EPOCH_MS = "epoch_ms"
+    EPOCH_US = "epoch_us"
+    EPOCH_NS = "epoch_ns"
     ELAPSED_S = "elapsed_s"
     ELAPSED_MS = "elapsed_ms"
+    ELAPSED_US = "elapsed_us"
+    ELAPSED_NS = "elapsed_ns"
 
     @property
     def has_calendar(self) -> bool:
         """Whether the log says which day it was, not only how long after its start."""
-        return self not in (TimeUnit.ELAPSED_S, TimeUnit.ELAPSED_MS)
+        return not self.value.startswith("elapsed")
 
     @property
-    def seconds(self) -> float:
-        """Seconds in one unit of a numeric time."""
-        return 0.001 if self in (TimeUnit.EPOCH_MS, TimeUnit.ELAPSED_MS) else 1.0
+    def is_nanoseconds(self) -> bool:
+        """Whether a unit is finer than the microsecond that moments are kept in."""
+        return self.value.endswith("_ns")
+
+    @property
+    def microseconds(self) -> int:
+        """Microseconds in one unit of a numeric time; 0 for nanoseconds."""
+        return {"_s": 1_000_000, "_ms": 1_000, "_us": 1, "_ns": 0}[self.value[self.value.rindex("_") :]]
 
 
 class LogFormat(Fact):
@@ -46,10 +57,16 @@ class LogFormat(Fact):
     """Column with the moment of the request."""
     time_unit: TimeUnit
     """How that moment is written."""
-    input_tokens: str = Field(min_length=1)
+    time_zone: str = "UTC"
+    """Zone of a moment that names none, as in Europe/Berlin."""
+    input_tokens: str | None = Field(default=None, min_length=1)
     """Column with the prompt's tokens, cached ones included."""
-    output_tokens: str = Field(min_length=1)
+    output_tokens: str | None = Field(default=None, min_length=1)
     """Column with the answer's tokens."""
+    input_text: str | None = Field(default=None, min_length=1)
+    """Column with the prompt itself, whose tokens are counted where `input_tokens` does not say them."""
+    output_text: str | None = Field(default=None, min_length=1)
+    """Column with the answer itself, likewise."""
     cached_input_tokens: str | None = None
     """Column with the prompt's tokens that were billed as cached."""
     request_id: str | None = None
@@ -71,17 +88,37 @@ class LogFormat(Fact):
     def _only_needs_both(self) -> Self:
         if (self.only_column is None) != (self.only_value is None):
             raise ValueError("only_column and only_value belong together: give both or none")
+        for side, tokens, text in (("input", self.input_tokens, self.input_text), ("output", self.output_tokens, self.output_text)):
+            if tokens is None and text is None:
+                raise ValueError(
+                    f"neither {side}_tokens nor {side}_text is given: name the column with the tokens or the one with the text"
+                )
+        known_zone(self.time_zone)
         return self
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that a log must have."""
-        always = (self.time, self.input_tokens, self.output_tokens)
+        """The columns that a log must have; a text's only where the tokens are stated nowhere."""
+        sides = ((self.input_tokens, self.input_text), (self.output_tokens, self.output_text))
+        always = (self.time, *(tokens or text or "" for tokens, text in sides))
         return (*always, self.only_column) if self.only_column else always
+
+    @property
+    def has_text(self) -> bool:
+        """Whether tokens may have to be counted from text."""
+        return self.input_text is not None or self.output_text is not None
 
     def fits(self, columns: Sequence[str]) -> bool:
         """Whether a log with these columns can be read so."""
         return all(has_column(columns, column) for column in self.columns)
+
+
+def known_zone(name: str) -> tzinfo:
+    """A time zone by its name in the IANA database; a name that is none is a ValueError with the way out."""
+    try:
+        return UTC if name == "UTC" else ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"'{name}' is no time zone: write it as in Europe/Berlin, Asia/Kolkata or UTC") from None
 
 
 def has_column(columns: Sequence[str], wanted: str) -> bool:

@@ -13,8 +13,6 @@ from pathlib import Path
 
 from workloads.log_formats import LogFormat, TimeUnit
 
-MICROSECONDS = 1_000_000
-
 
 class LogKind(StrEnum):
     """What a log file is."""
@@ -49,7 +47,12 @@ class LogFile:
 def is_plain_csv(log: LogFile) -> bool:
     """Whether a CSV's own types do the checking: then DuckDB keeps each row it refuses with its line number."""
     needed = {column.casefold() for column in log.format.columns}
-    return log.kind is LogKind.CSV and log.format.only_column is None and needed <= {column.casefold() for column in log.columns}
+    return (
+        log.kind is LogKind.CSV
+        and log.format.only_column is None
+        and not log.format.has_text
+        and needed <= {column.casefold() for column in log.columns}
+    )
 
 
 def line_table(compression: str, on_error: str = "ignore_errors = true") -> str:
@@ -81,16 +84,40 @@ def row_table(log: LogFile, *, again: bool = False) -> str:
     return csv_table(log, {}).replace("store_rejects = true, rejects_limit = 0", on_error).replace("force_not_null = [], ", "")
 
 
+READ_AS = "DOUBLE"
+"""SQL type in which token counts are read: a whole number is exact in it, and 12.5 stays 12.5 instead of being rounded to 13."""
+MOST_TOKENS = 2**32 - 1
+
+
+def whole_tokens(expression: str) -> str:
+    """SQL for a token count read as `READ_AS`: NULL where it is negative, broken or too large."""
+    return (
+        f"CASE WHEN {expression} BETWEEN 0 AND {MOST_TOKENS} AND {expression} = trunc({expression}) THEN CAST({expression} AS UINTEGER) END"
+    )
+
+
+def tokens_of(log: LogFile, name: str | None) -> str:
+    """SQL for a field that holds tokens; NULL where there is none, or no whole number from 0 up."""
+    if name is None or _is_absent(log, name):
+        return "CAST(NULL AS UINTEGER)"
+    value = field_value(log, name)
+    if value == _stored(log, name):
+        return f"TRY_CAST({value} AS UINTEGER)"
+    return whole_tokens(f"TRY_CAST({value} AS {READ_AS})")
+
+
 def time_type(unit: TimeUnit) -> str:
-    """SQL type of a moment; one with a zone, so that a zone in the text is kept and none is UTC."""
-    return "TIMESTAMPTZ" if unit is TimeUnit.DATETIME else "DOUBLE"
+    """SQL type of a moment; one with a zone, so that a zone in the text is kept and the log's own is taken where there is none."""
+    return "TIMESTAMPTZ" if unit is TimeUnit.DATETIME else "BIGINT" if unit.is_nanoseconds else "DOUBLE"
 
 
 def time_in_us(expression: str, unit: TimeUnit) -> str:
-    """SQL for a moment in whole microseconds, NULL for infinities."""
+    """SQL for a moment in whole microseconds, NULL for infinities; digits below the microsecond are cut off a date and of nanoseconds."""
     if unit is TimeUnit.DATETIME:
         return f"CASE WHEN isfinite({expression}) THEN epoch_us({expression}) END"
-    return f"TRY_CAST(round({expression} * {unit.seconds * MICROSECONDS:.0f}) AS BIGINT)"
+    if unit.is_nanoseconds:
+        return f"CAST(floor({expression} // 1000) AS BIGINT)"
+    return f"TRY_CAST(round({expression} * {unit.microseconds}) AS BIGINT)"
 
 
 def field_text(log: LogFile, name: str) -> str:
@@ -117,37 +144,75 @@ TYPED = frozenset(
 
 def field_value(log: LogFile, name: str) -> str:
     """SQL for a field as it is stored where its type is plain, else as text."""
+    return _stored(log, name) or field_text(log, name)
+
+
+def _stored(log: LogFile, name: str) -> str:
+    """SQL for a column whose type is plain, or ""."""
     found = [column.casefold() for column in log.columns]
     if log.types and name.casefold() in found and log.types[found.index(name.casefold())] in TYPED:
         return _column(log, name)
-    return field_text(log, name)
+    return ""
 
 
 def is_request(log: LogFile) -> str:
     """SQL for whether a row is a request; rows that cannot say are kept, so that they are counted as broken."""
     if log.format.only_column is None or log.format.only_value is None:
         return "true"
-    return f"coalesce({field_text(log, log.format.only_column)} = {_text(log.format.only_value)}, true)"
+    return f"coalesce({field_text(log, log.format.only_column)} = {quoted_text(log.format.only_value)}, true)"
+
+
+OPTIONAL_COLUMNS = {
+    "cached_tokens": "UINTEGER",
+    "route": "VARCHAR",
+    "request_id": "VARCHAR",
+    "hashes": "BIGINT[]",
+    "input_kind": "UTINYINT",
+    "output_kind": "UTINYINT",
+}
+"""Columns of the table of requests that only some logs fill, with their types; the kinds say how a text was counted."""
+
+
+def optional_field(known: LogFormat, column: str) -> str | None:
+    """The log's own column behind one of `OPTIONAL_COLUMNS`, None where this kind of log has none."""
+    return {
+        "cached_tokens": known.cached_input_tokens,
+        "route": known.route,
+        "request_id": known.request_id,
+        "hashes": known.prefix_hashes,
+        "input_kind": known.input_text,
+        "output_kind": known.output_text,
+    }[column]
 
 
 def optional_columns(log: LogFile) -> str:
-    """SQL for the columns that a log may have."""
+    """SQL for the columns that a log may have, each with a comma in front; a text comes as `input_text` or `output_text`."""
+    found = []
+    for column in OPTIONAL_COLUMNS:
+        name = optional_field(log.format, column)
+        if name is None:
+            continue
+        if column == "cached_tokens":
+            found.append(f"{tokens_of(log, name)} AS cached_tokens")
+        elif column == "hashes":
+            found.append(f"TRY_CAST({text_of(log, name)} AS BIGINT[]) AS hashes")
+        else:
+            found.append(f"{text_of(log, name)} AS {column.replace('_kind', '_text')}")
+    return "".join(f", {one}" for one in found)
 
-    def text(name: str | None) -> str:
-        return "NULL" if name is None or _is_absent(log, name) else field_text(log, name)
 
-    hashes = log.format.prefix_hashes
-    blocks = "NULL" if hashes is None or _is_absent(log, hashes) else f"TRY_CAST({field_text(log, hashes)} AS BIGINT[])"
-    return (
-        f"TRY_CAST({text(log.format.cached_input_tokens)} AS UINTEGER) AS cached_tokens, {text(log.format.route)} AS route, "
-        f"{text(log.format.request_id)} AS request_id, {blocks} AS hashes"
-    )
+def text_of(log: LogFile, name: str) -> str:
+    """SQL for a field as text, NULL for one that this file does not have."""
+    return "NULL" if _is_absent(log, name) else field_text(log, name)
 
 
 def row_text(log: LogFile) -> str:
     """SQL for a row as it is shown when it is broken."""
     if log.kind is LogKind.JSON_LINES:
         return "line"
+    if log.kind is LogKind.CSV:
+        columns = ", ".join(f"coalesce(c{number}, '')" for number in range(len(log.columns)))
+        return f"concat_ws({quoted_text(log.delimiter)}, {columns})"
     return "concat_ws(', ', " + ", ".join(field_text(log, name) for name in log.format.columns) + ")"
 
 
@@ -162,6 +227,8 @@ def column_number(columns: tuple[str, ...], name: str) -> int:
 
 
 def _is_absent(log: LogFile, name: str) -> bool:
+    if log.kind is LogKind.JSON_LINES:
+        return False  # the first object need not have every key
     found = [column.casefold() for column in log.columns]
     return name.casefold() not in found and name.split(".")[0].casefold() not in found
 
@@ -172,8 +239,9 @@ def _column(log: LogFile, name: str) -> str:
 
 
 def _json_path(steps: Sequence[str]) -> str:
-    return _text("$." + ".".join('"' + step.replace('"', "") + '"' for step in steps))
+    return quoted_text("$." + ".".join('"' + step.replace('"', "") + '"' for step in steps))
 
 
-def _text(value: str) -> str:
+def quoted_text(value: str) -> str:
+    """SQL for a text."""
     return "'" + value.replace("'", "''") + "'"

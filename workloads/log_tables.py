@@ -8,7 +8,7 @@ from typing import Any
 
 from facts.errors import InputError
 from workloads import log_counts as counts
-from workloads.log_formats import LogFormat, TimeUnit, fitting_format
+from workloads.log_formats import LogFormat, TimeUnit, fitting_format, known_zone
 from workloads.store import engine, reading
 from workloads.trace_summary import BrokenRow, TraceSummary, moment_of
 
@@ -18,12 +18,19 @@ TIMES = frozenset({"timestamp without time zone", "timestamp with time zone", "d
 MOST_TOKENS = 2**32 - 1
 
 
-def summarize_table(database_url: str, table: str, *, columns: LogFormat | None = None, route: str | None = None) -> TraceSummary:
+def summarize_table(
+    database_url: str, table: str, *, columns: LogFormat | None = None, route: str | None = None, zone: str = "UTC"
+) -> TraceSummary:
     """The summary of a table or view, `name` or `schema.name`, read in one transaction that cannot write.
 
     columns: a mapping of the user's own, when the table is none that is known
     route: only the part of the traffic with this name
+    zone: the time zone in which hours of the week and days are counted, by its IANA name
     """
+    try:
+        known_zone(zone)
+    except ValueError as error:
+        raise InputError(str(error)) from None
     if engine(database_url).dialect.name != "postgresql":
         raise InputError("only logs in PostgreSQL are summarised where they lie: give the log as a file")
     with reading(database_url) as connection:
@@ -33,7 +40,10 @@ def summarize_table(database_url: str, table: str, *, columns: LogFormat | None 
 
         types = _columns(ask, table)
         known = fitting_format(tuple(types), f"the table {table}", columns)
-        return _summary(ask, table, _requests(table, known, types), known, types, route)
+        if known.input_tokens is None or known.output_tokens is None:
+            raise InputError(f"tokens of the table {table} would have to be counted from text, which needs a file: export it and give that")
+        ask(f"SELECT set_config('timezone', {_text(known.time_zone)}, true)")  # of a time that names no zone
+        return _summary(ask, table, _requests(table, known, types), known, types, route, zone)
 
 
 # ---- below: how ----
@@ -51,7 +61,9 @@ def _columns(ask: counts.Ask, table: str) -> dict[str, str]:
     return {str(column): str(kind) for column, kind in found}
 
 
-def _summary(ask: counts.Ask, table: str, requests: str, known: LogFormat, types: dict[str, str], route: str | None) -> TraceSummary:
+def _summary(
+    ask: counts.Ask, table: str, requests: str, known: LogFormat, types: dict[str, str], route: str | None, zone: str
+) -> TraceSummary:
     complete = "time_us IS NOT NULL AND input_tokens IS NOT NULL AND output_tokens IS NOT NULL"
     source = f"(SELECT * FROM {requests} AS q WHERE {complete})"
     rows, ours, broken = (
@@ -99,7 +111,8 @@ def _summary(ask: counts.Ask, table: str, requests: str, known: LogFormat, types
         cached_input_share=counts.cached_share(ask, source),
         prefix_reuse_share=None,
         routes=routes,
-        hourly=counts.hourly(ask, source, first_us, last_us) if calendar else None,
+        hourly=counts.hourly(ask, source, first_us, last_us, zone) if calendar else None,
+        zone=zone if calendar else "",
     )
 
 
@@ -128,8 +141,8 @@ def _requests(table: str, known: LogFormat, types: dict[str, str]) -> str:
     }
     cached = known.cached_input_tokens
     return (
-        f"(SELECT {_time(known, types)} AS time_us, {_tokens(known.input_tokens, types)} AS input_tokens, "
-        f"{_tokens(known.output_tokens, types)} AS output_tokens, "
+        f"(SELECT {_time(known, types)} AS time_us, {_tokens(known.input_tokens or '', types)} AS input_tokens, "
+        f"{_tokens(known.output_tokens or '', types)} AS output_tokens, "
         f"{_tokens(cached, types) if cached is not None and _has(types, cached) else 'CAST(NULL AS bigint)'} AS cached_tokens, "
         f"{optional['route']} AS route, {optional['request_id']} AS request_id, {only} AS is_request FROM {_name(table)})"
     )
@@ -150,10 +163,13 @@ def _time(known: LogFormat, types: dict[str, str]) -> str:
     if known.time_unit is TimeUnit.DATETIME:
         if kind not in TIMES:
             raise InputError(f"the column '{known.time}' is {kind}, and a time is wanted: cast it in a view")
-        return f"CASE WHEN isfinite({value}) THEN CAST(extract(epoch FROM {value}) * {counts.MICROSECONDS} AS bigint) END"
+        moment = f"CAST({value} AS timestamptz)"
+        return f"CASE WHEN isfinite({moment}) THEN CAST(extract(epoch FROM {moment}) * {counts.MICROSECONDS} AS bigint) END"
     if kind not in NUMBERS:
         raise InputError(f"the column '{known.time}' is {kind}, and a number is wanted: cast it in a view")
-    return f"CAST(round(CAST({value} AS numeric) * {known.time_unit.seconds * counts.MICROSECONDS:.0f}) AS bigint)"
+    if known.time_unit.is_nanoseconds:
+        return f"CAST(floor(CAST({value} AS numeric) / 1000) AS bigint)"
+    return f"CAST(round(CAST({value} AS numeric) * {known.time_unit.microseconds}) AS bigint)"
 
 
 def _value(column: str, types: dict[str, str]) -> tuple[str, str]:

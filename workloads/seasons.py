@@ -1,20 +1,21 @@
-"""What an hourly series of requests says about the week and about growth."""
+"""What an hourly series of requests says about the week, about growth, and about the days to come."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facts.units import DAYS_PER_MONTH
+from facts.units import DAYS_PER_MONTH, SECONDS_PER_HOUR
+from workloads.log_formats import known_zone
 
 HOURS_PER_WEEK = 168
-EPOCH_HOUR_OF_WEEK = 72
-"""1 January 1970, 00:00 UTC, was a Thursday: three days after Monday 00:00."""
 DAYS_FOR_GROWTH = 28
 """Four weeks: with fewer, a busy week and growth cannot be told apart."""
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,11 +24,33 @@ class HourlyVolume:
 
     first_hour: hours since 1970 in UTC of the first complete hour
     requests, tokens: of each hour, arrays of shape (hours,)
+    zone: whose hours they are, by its IANA name
+    begins_s: seconds past the UTC hour at which an hour begins there: 1800 in India, 0 nearly everywhere
     """
 
     first_hour: int
     requests: NDArray[np.float64]
     tokens: NDArray[np.float64]
+    zone: str = "UTC"
+    begins_s: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class DailyVolume:
+    """Requests and tokens of each complete day of a log, without gaps.
+
+    first_day: the first of them
+    requests, tokens: of each day, arrays of shape (days,)
+    """
+
+    first_day: date
+    requests: NDArray[np.float64]
+    tokens: NDArray[np.float64]
+
+    @property
+    def weekdays(self) -> NDArray[np.int64]:
+        """Day of the week of each day, Monday is 0."""
+        return (self.first_day.weekday() + np.arange(self.requests.size)) % 7
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,24 +73,55 @@ class Growth:
         return self.low_share > 0 or self.high_share < 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """Tokens of the days after a log, with the 80 % interval of a single day.
+
+    first_day: the first day after the log's complete days
+    mid, low, high: tokens of each day, arrays of shape (days,)
+    """
+
+    first_day: date
+    mid: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+
+def begin_of_hours_s(zone: str, moment_us: int) -> int:
+    """Seconds past the UTC hour at which the hours of a zone begin at a moment."""
+    offset = _local(EPOCH + timedelta(microseconds=moment_us), known_zone(zone)).utcoffset()
+    assert offset is not None
+    return int(-offset.total_seconds()) % int(SECONDS_PER_HOUR)
+
+
 def week_profile(hourly: HourlyVolume) -> NDArray[np.float64]:
-    """Mean requests in each hour of the week, shape (7, 24), Monday 00:00 UTC first; NaN for hours that the log does not have."""
-    hour_of_week = (hourly.first_hour + EPOCH_HOUR_OF_WEEK + np.arange(hourly.requests.size)) % HOURS_PER_WEEK
+    """Mean requests in each hour of the week, shape (7, 24), Monday 00:00 first; NaN for hours that the log does not have.
+
+    Where clocks are put forward an hour is missing, where they are put back one comes twice; each counts as the hour it reads.
+    """
+    hour_of_week = np.array([moment.weekday() * 24 + moment.hour for moment in _clock(hourly)], dtype=np.int64)
     total = np.bincount(hour_of_week, weights=hourly.requests, minlength=HOURS_PER_WEEK)
     times = np.bincount(hour_of_week, minlength=HOURS_PER_WEEK)
     mean: NDArray[np.float64] = np.divide(total, times, out=np.full(HOURS_PER_WEEK, np.nan), where=times > 0)
     return mean.reshape(7, 24)
 
 
-def daily_volume(hourly: HourlyVolume) -> HourlyVolume:
-    """The complete UTC days of the series: `first_hour` is their first midnight, the arrays have one value a day."""
-    skipped = -hourly.first_hour % 24
-    days = max(0, (hourly.requests.size - skipped) // 24)
-    part = slice(skipped, skipped + 24 * days)
-    return HourlyVolume(
-        first_hour=hourly.first_hour + skipped,
-        requests=hourly.requests[part].reshape(days, 24).sum(axis=1),
-        tokens=hourly.tokens[part].reshape(days, 24).sum(axis=1),
+def daily_volume(hourly: HourlyVolume) -> DailyVolume:
+    """The complete days of the series in its zone; on two of them a year the clock is changed, and they have 23 or 25 hours."""
+    clock = _clock(hourly)
+    if not clock:
+        return DailyVolume(first_day=EPOCH.date(), requests=np.zeros(0), tokens=np.zeros(0))
+    before = _local(_moment(hourly, -1), known_zone(hourly.zone))
+    after = _local(_moment(hourly, len(clock)), known_zone(hourly.zone))
+    days = np.array([moment.date().toordinal() for moment in clock], dtype=np.int64)
+    first = int(days[0]) + (before.date() == clock[0].date())
+    end = int(days[-1]) + (after.date() != clock[-1].date())
+    inside = (days >= first) & (days < end)
+    number, size = days[inside] - first, max(0, end - first)
+    return DailyVolume(
+        first_day=date.fromordinal(first),
+        requests=np.bincount(number, weights=hourly.requests[inside], minlength=size).astype(np.float64),
+        tokens=np.bincount(number, weights=hourly.tokens[inside], minlength=size).astype(np.float64),
     )
 
 
@@ -77,20 +131,83 @@ def growth_of(hourly: HourlyVolume) -> Growth | None:
     None with fewer than 28 complete days or a day without tokens. The interval takes the days as independent; real days are
     not quite, so it is rather too narrow.
     """
+    fitted = _fitted(daily_volume(hourly))
+    if fitted is None:
+        return None
+    error = float(np.sqrt(fitted.variance * fitted.covariance[0, 0]))
+    slope, reach = float(fitted.slope_and_levels[0]), _student_quantile(0.975, fitted.freedom) * error
+    low, mid, high = (float(np.expm1(rate * DAYS_PER_MONTH)) for rate in (slope - reach, slope, slope + reach))
+    return Growth(per_month_share=mid, low_share=low, high_share=high, days=fitted.days)
+
+
+def forecast_of(hourly: HourlyVolume, days: int) -> Forecast | None:
+    """Tokens of the days to come, along the same line and week as `growth_of`; None where that says nothing.
+
+    The 80 % interval is that of one new day: the scatter of the days and what the line itself may be off.
+    """
     daily = daily_volume(hourly)
+    fitted = _fitted(daily)
+    if fitted is None:
+        return None
+    number = daily.tokens.size + np.arange(days, dtype=np.float64)
+    design = np.column_stack([number, np.eye(7)[((daily.first_day.weekday() + number) % 7).astype(np.int64)]])
+    middle = design @ fitted.slope_and_levels
+    spread = np.sqrt(fitted.variance * (1.0 + np.einsum("ij,jk,ik->i", design, fitted.covariance, design)))
+    reach = _student_quantile(0.9, fitted.freedom) * spread
+    return Forecast(
+        first_day=daily.first_day + timedelta(days=int(daily.tokens.size)),
+        mid=np.exp(middle),
+        low=np.exp(middle - reach),
+        high=np.exp(middle + reach),
+    )
+
+
+# ---- below: how ----
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Fitted:
+    """The line through the logarithms of the daily tokens: slope a day, then the levels of Monday to Sunday."""
+
+    slope_and_levels: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+    variance: float
+    freedom: int
+    days: int
+
+
+def _fitted(daily: DailyVolume) -> _Fitted | None:
     days = daily.tokens.size
     if days < DAYS_FOR_GROWTH or not (daily.tokens > 0).all():
         return None
-    number = np.arange(days, dtype=np.float64)
-    weekday = (daily.first_hour // 24 + np.arange(days)) % 7
-    design = np.column_stack([number, np.eye(7)[weekday]])
+    design = np.column_stack([np.arange(days, dtype=np.float64), np.eye(7)[daily.weekdays]])
     slope_and_levels, *_ = np.linalg.lstsq(design, np.log(daily.tokens), rcond=None)
     residual = np.log(daily.tokens) - design @ slope_and_levels
     freedom = days - design.shape[1]
-    error = float(np.sqrt(residual @ residual / freedom * np.linalg.inv(design.T @ design)[0, 0]))
-    slope, reach = float(slope_and_levels[0]), _student_quantile(0.975, freedom) * error
-    low, mid, high = (float(np.expm1(rate * DAYS_PER_MONTH)) for rate in (slope - reach, slope, slope + reach))
-    return Growth(per_month_share=mid, low_share=low, high_share=high, days=days)
+    return _Fitted(
+        slope_and_levels=slope_and_levels,
+        covariance=np.linalg.inv(design.T @ design),
+        variance=float(residual @ residual / freedom),
+        freedom=freedom,
+        days=days,
+    )
+
+
+def _clock(hourly: HourlyVolume) -> list[datetime]:
+    """What a clock in the zone shows as each hour begins."""
+    zone = known_zone(hourly.zone)
+    return [_local(_moment(hourly, number), zone) for number in range(hourly.requests.size)]
+
+
+def _moment(hourly: HourlyVolume, number: int) -> datetime:
+    return EPOCH + timedelta(hours=hourly.first_hour + number, seconds=hourly.begins_s)
+
+
+def _local(moment: datetime, zone: tzinfo) -> datetime:
+    try:
+        return moment.astimezone(zone)
+    except (OverflowError, ValueError):  # the first and the last day of the calendar
+        return moment
 
 
 def _student_quantile(share: float, freedom: int) -> float:

@@ -13,7 +13,7 @@ from facts.errors import InputError
 from facts.records import validated
 from facts.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
 from workloads.demand import Complexity, Workload
-from workloads.seasons import Growth, HourlyVolume, daily_volume, growth_of, week_profile
+from workloads.seasons import DailyVolume, Forecast, Growth, HourlyVolume, daily_volume, forecast_of, growth_of, week_profile
 
 WINDOWS_S = (10, 60, 3600)
 """Widths at which peaks are looked for: what a queue absorbs, what a plan must carry, what a day looks like."""
@@ -102,6 +102,25 @@ class RouteVolume:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CountedText:
+    """Tokens of one side that the log does not state and that were counted from its text.
+
+    side: input or output
+    rows: requests
+    tokens: of them together
+    low_tokens, high_tokens: their interval; both are `tokens` where a tokenizer has counted them
+    how: the tokenizer, or the class of the text and the characters taken for a token
+    """
+
+    side: str
+    rows: int
+    tokens: int
+    low_tokens: int
+    high_tokens: int
+    how: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class TraceSummary:
     """What a request log says.
 
@@ -123,6 +142,8 @@ class TraceSummary:
     prefix_reuse_share: share of the input tokens that an endless prefix cache could save, None without hashes
     routes: the parts of the traffic, largest first; empty when the log has no such column
     hourly: complete hours one after the other, None when the log has no calendar
+    zone: in which hours of the week and days are counted, "" when the log has no calendar
+    counted_texts: tokens that were counted from text, by side and kind of text
     """
 
     name: str
@@ -145,6 +166,8 @@ class TraceSummary:
     prefix_reuse_share: float | None
     routes: tuple[RouteVolume, ...]
     hourly: HourlyVolume | None
+    zone: str = "UTC"
+    counted_texts: tuple[CountedText, ...] = ()
 
     @property
     def mean_requests_per_s(self) -> float:
@@ -170,8 +193,17 @@ class TraceSummary:
         return None if self.hourly is None else growth_of(self.hourly)
 
     @property
+    def daily(self) -> DailyVolume | None:
+        """Requests and tokens of each complete day in `zone`, None when the log has no calendar."""
+        return None if self.hourly is None else daily_volume(self.hourly)
+
+    def forecast(self, days: int) -> Forecast | None:
+        """Tokens of the days after the log, None when the log is too short to say."""
+        return None if self.hourly is None else forecast_of(self.hourly, days)
+
+    @property
     def week(self) -> NDArray[np.float64] | None:
-        """Mean requests in each hour of the week, shape (7, 24), Monday 00:00 UTC first; None when the log has no calendar."""
+        """Mean requests in each hour of the week of `zone`, shape (7, 24), Monday 00:00 first; None when the log has no calendar."""
         return None if self.hourly is None else week_profile(self.hourly)
 
     @property
@@ -272,6 +304,8 @@ def summary_json(summary: TraceSummary) -> dict[str, object]:
             {"name": route.name, "requests": route.requests, "input_tokens": route.input_tokens, "output_tokens": route.output_tokens}
             for route in summary.routes
         ],
+        "counted_texts": [asdict(counted) for counted in summary.counted_texts],
+        "zone": summary.zone,
         "growth": None if summary.growth is None else asdict(summary.growth),
         "hour_of_week_requests": None if summary.week is None else _week_json(summary.week),
         "remarks": list(summary.remarks),
@@ -318,6 +352,14 @@ def _remarks(summary: TraceSummary) -> list[str]:
         remarks.append(f"{summary.other_rows} rows are no requests to a model and are left out.")
     if summary.clock_jumps_back:
         remarks.append(f"The clock jumps back at {summary.clock_jumps_back} rows; times are used as they stand, sorted.")
+    for counted in summary.counted_texts:
+        what = "prompt" if counted.side == "input" else "answer"
+        sure = counted.low_tokens == counted.high_tokens
+        interval = "" if sure else f", may be {counted.low_tokens:,} to {counted.high_tokens:,}"
+        remarks.append(
+            f"{counted.tokens:,} {what} tokens of {counted.rows:,} requests are {'counted' if sure else 'estimated'} from their text"
+            f"{interval} ({counted.how})."
+        )
     if summary.recent_requests_per_day is not None:
         remarks.append(
             f"requests_per_day is the mean of the last {RECENT_DAYS} complete days, {summary.recent_requests_per_day:.0f}; "

@@ -24,9 +24,10 @@ import duckdb
 
 from facts.errors import InputError
 from workloads import log_counts as counts
-from workloads.log_formats import LogFormat, fitting_format
+from workloads.log_formats import LogFormat, fitting_format, known_zone
 from workloads.log_sql import (
-    MICROSECONDS,
+    OPTIONAL_COLUMNS,
+    READ_AS,
     LogFile,
     LogKind,
     column_number,
@@ -37,12 +38,18 @@ from workloads.log_sql import (
     is_request,
     line_table,
     optional_columns,
+    optional_field,
+    quoted_text,
     row_table,
     row_text,
+    text_of,
     time_in_us,
     time_type,
+    tokens_of,
+    whole_tokens,
 )
-from workloads.trace_summary import BrokenRow, RouteVolume, TraceSummary, moment_of
+from workloads.text_tokens import KINDS, TextCounter, text_counter
+from workloads.trace_summary import BrokenRow, CountedText, RouteVolume, TraceSummary, moment_of
 
 MEMORY_LIMIT = "1GiB"
 PROGRESS_S = 0.2
@@ -59,24 +66,41 @@ def summarize(
     *,
     columns: LogFormat | None = None,
     route: str | None = None,
+    zone: str = "UTC",
+    tokenizer: str | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> TraceSummary:
     """Everything that a plan needs from a request log in one file or several; rows that cannot be read are counted and shown.
 
     columns: a mapping of the user's own, when the log is none that is known
     route: only the part of the traffic with this name
+    zone: the time zone in which hours of the week and days are counted, by its IANA name
+    tokenizer: with which tokens are counted where a log has text only (`workloads.text_tokens`); absent, they follow from characters
     progress: told several times a second which share of the bytes has been read, 0 to 1; what it raises ends the reading, and nothing
     of it is left
     """
     paths = (logs,) if isinstance(logs, Path) else tuple(logs)
     if not paths:
         raise InputError("no request log is given")
+    try:
+        known_zone(zone)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    counter = text_counter(tokenizer)
     with _database() as database:
+        read: list[_Read] = []
         with _told(database, paths, progress) as begin:
-            read = [_read(begin(path), path, columns, alone=len(paths) == 1) for path in paths]
-        _same_format(read)
+            for path in paths:
+                database = begin(path)
+                compression = _compression(path)
+                with _in_words(path):
+                    log = _look(database, path, compression, columns)
+                    _same_format(read, log)
+                    if not read:
+                        _make_table(database, log.format, counter)
+                    read.append(_read(database, log, alone=len(paths) == 1))
         with _in_words(paths[0]):
-            return _summary(database, read, route)
+            return _summary(database, read, route, zone, counter)
 
 
 def log_files(names: Sequence[str]) -> tuple[Path, ...]:
@@ -151,15 +175,12 @@ class _Read:
     examples: tuple[BrokenRow, ...]
 
 
-def _read(database: duckdb.DuckDBPyConnection, path: Path, columns: LogFormat | None, *, alone: bool) -> _Read:
+def _read(database: duckdb.DuckDBPyConnection, log: LogFile, *, alone: bool) -> _Read:
     """Append one file to the table `request`."""
-    compression = _compression(path)
-    with _in_words(path):
-        log = _look(database, path, compression, columns)
-        read = _load_typed_csv(database, log) if is_plain_csv(log) else _load(database, log)
+    read = _load_typed_csv(database, log) if is_plain_csv(log) else _load(database, log)
     if alone:
         return read
-    return replace(read, examples=tuple(replace(row, place=f"{path.name}, {row.place}") for row in read.examples))
+    return replace(read, examples=tuple(replace(row, place=f"{log.path.name}, {row.place}") for row in read.examples))
 
 
 def _look(database: duckdb.DuckDBPyConnection, path: Path, compression: str, own: LogFormat | None) -> LogFile:
@@ -178,6 +199,8 @@ def _look(database: duckdb.DuckDBPyConnection, path: Path, compression: str, own
         if row is None:
             raise InputError(f"{path} has no line of UTF-8 text: a request log has a header and a row per request")
         first = str(row[0])
+        if first.lstrip().startswith("["):
+            raise InputError(f"{path} is one JSON array: write one object a line, for instance with jq -c '.[]', and give it again")
         if first.lstrip().startswith("{"):
             kind, delimiter, columns = LogKind.JSON_LINES, "", _keys(first, path)
         else:
@@ -221,15 +244,16 @@ def _keys(line: str, path: Path) -> tuple[str, ...]:
     return tuple(str(key) for key in document)
 
 
-def _same_format(read: list[_Read]) -> None:
+def _same_format(read: list[_Read], other: LogFile) -> None:
+    if not read:
+        return
     first = read[0].log
-    for other in (one.log for one in read[1:]):
-        if other.format.id != first.format.id:
-            raise InputError(
-                f"{first.path} has the columns of {first.format.id} and {other.path} those of {other.format.id}: summarise them apart"
-            )
-        if not other.format.time_unit.has_calendar:
-            raise InputError(f"{first.path} and {other.path} each count from their own start and cannot be joined: summarise them apart")
+    if other.format.id != first.format.id:
+        raise InputError(
+            f"{first.path} has the columns of {first.format.id} and {other.path} those of {other.format.id}: summarise them apart"
+        )
+    if not other.format.time_unit.has_calendar:
+        raise InputError(f"{first.path} and {other.path} each count from their own start and cannot be joined: summarise them apart")
 
 
 # ---- reading ----
@@ -247,22 +271,25 @@ def _database() -> Iterator[duckdb.DuckDBPyConnection]:
         with duckdb.connect(":memory:", config=config) as database:
             database.execute("SET enable_progress_bar = true")  # counted,
             database.execute("SET enable_progress_bar_print = false")  # and said by ourselves
-            database.execute("SET TimeZone = 'UTC'")  # a time without a zone is UTC
-            database.execute(
-                "CREATE TEMP TABLE request (time_us BIGINT, input_tokens UINTEGER, output_tokens UINTEGER, cached_tokens UINTEGER, "
-                "route VARCHAR, request_id VARCHAR, hashes BIGINT[])"
-            )
             yield database
+
+
+def _make_table(database: duckdb.DuckDBPyConnection, known: LogFormat, counter: TextCounter) -> None:
+    """The table `request`, with the columns that this kind of log fills and no others: at 100 million rows each one counts."""
+    optional = {name: f"{name} {kind}" for name, kind in OPTIONAL_COLUMNS.items() if optional_field(known, name) is not None}
+    columns = ", ".join(["time_us BIGINT", "input_tokens UINTEGER", "output_tokens UINTEGER", *optional.values()])
+    database.execute(f"SET TimeZone = {quoted_text(known.time_zone)}")  # of a time that names no zone
+    database.execute(f"CREATE TEMP TABLE request ({columns})")
+    if known.has_text:
+        database.create_function("text_tokens", counter.counted, ["VARCHAR"], "BIGINT")
 
 
 def _load_typed_csv(database: duckdb.DuckDBPyConnection, log: LogFile) -> _Read:
     time, *tokens = (column_number(log.columns, name) for name in log.format.columns)
-    types = {time: time_type(log.format.time_unit), **dict.fromkeys(tokens, "UINTEGER")}
-    select = (
-        f"SELECT {time_in_us(f'c{time}', log.format.time_unit)} AS time_us, c{tokens[0]} AS input_tokens, c{tokens[1]} AS output_tokens, "
-        f"{optional_columns(log)} FROM {csv_table(log, types)}"
-    )
-    _insert_csv(database, log, select)
+    types = {time: time_type(log.format.time_unit), **dict.fromkeys(tokens, READ_AS)}
+    moment = time_in_us(f"c{time}", log.format.time_unit)
+    columns = f"{moment} AS time_us, {whole_tokens(f'c{tokens[0]}')} AS input_tokens, {whole_tokens(f'c{tokens[1]}')} AS output_tokens"
+    _insert_csv(database, log, f"SELECT {columns}{optional_columns(log)} FROM {csv_table(log, types)}")
     refused = database.execute(
         "SELECT line, any_value(column_name), any_value(error_type::VARCHAR), any_value(csv_line) "
         "FROM reject_errors GROUP BY line ORDER BY line LIMIT ?",
@@ -272,12 +299,20 @@ def _load_typed_csv(database: duckdb.DuckDBPyConnection, log: LogFile) -> _Read:
         BrokenRow(place=f"line {line}", reason=_reason(error, column, log), text=_shown(text)) for line, column, error, text in refused
     ]
     count = _one(database, "SELECT count(DISTINCT line) FROM reject_errors")
-    database.execute("DELETE FROM reject_errors")
-    timeless = _one(database, f"SELECT count(*) FROM request WHERE {INCOMPLETE}")
-    if timeless:
+    incomplete = _one(database, f"SELECT count(*) FROM request WHERE {INCOMPLETE}")
+    if incomplete:
         database.execute(f"DELETE FROM request WHERE {INCOMPLETE}")
-        examples.append(BrokenRow(place="line not known", reason=f"{timeless} rows have a time that is no moment", text=""))
-    return _Read(log=log, broken_rows=count + timeless, other_rows=0, examples=tuple(examples[:EXAMPLES]))
+        database.execute("DELETE FROM reject_errors")
+        moment = time_in_us(f"TRY_CAST(c{time} AS {time_type(log.format.time_unit)})", log.format.time_unit)
+        tried = [whole_tokens(f"TRY_CAST(c{number} AS {READ_AS})") for number in tokens]
+        columns = f"{moment} AS time_us, {tried[0]} AS input_tokens, {tried[1]} AS output_tokens"
+        read_as_typed = f"TRY_CAST(c{time} AS {types[time]}) IS NOT NULL" + "".join(
+            f" AND TRY_CAST(c{number} AS {READ_AS}) IS NOT NULL" for number in tokens
+        )
+        examples += _broken_examples(database, log, columns, read_as_typed, ())
+    database.execute("DELETE FROM reject_errors")
+    examples.sort(key=_place_number)
+    return _Read(log=log, broken_rows=count + incomplete, other_rows=0, examples=tuple(examples[:EXAMPLES]))
 
 
 @contextmanager
@@ -324,36 +359,74 @@ def _load(database: duckdb.DuckDBPyConnection, log: LogFile) -> _Read:
     """Append JSON lines, Parquet or a CSV with nested fields: every value is tried, and what does not fit is counted."""
     known = log.format
     moment = f"TRY_CAST({field_value(log, known.time)} AS {time_type(known.time_unit)})"
-    columns = (
-        f"{time_in_us(moment, known.time_unit)} AS time_us, TRY_CAST({field_value(log, known.input_tokens)} AS UINTEGER) AS input_tokens, "
-        f"TRY_CAST({field_value(log, known.output_tokens)} AS UINTEGER) AS output_tokens"
-    )
+    stated = {side: tokens_of(log, name) for side, name in (("input", known.input_tokens), ("output", known.output_tokens))}
+    columns = f"{time_in_us(moment, known.time_unit)} AS time_us, {stated['input']} AS input_tokens, {stated['output']} AS output_tokens"
     is_row = "trim(line) <> ''" if log.kind is LogKind.JSON_LINES else "true"
     counts = f"{is_row} AND {is_request(log)}"
-    _insert_csv(database, log, f"SELECT {columns}, {optional_columns(log)} FROM {row_table(log)} WHERE {counts}")
+    rows = f"SELECT {columns}{optional_columns(log)} FROM {row_table(log)} WHERE {counts}"
+    if known.has_text:
+        rows = _with_counted_texts(rows, known)
+        columns = ", ".join([columns.split(" AS time_us")[0] + " AS time_us", *(_tried(log, side, stated[side]) for side in stated)])
+    _insert_csv(database, log, rows)
     refused = _refused_lines(database, log)
     label = "row" if log.kind is LogKind.PARQUET else "line"
     examples = [BrokenRow(place=f"{label} {line}", reason=reason, text="") for line, reason in refused[:EXAMPLES]]
     incomplete = _one(database, f"SELECT count(*) FROM request WHERE {INCOMPLETE}")
     if incomplete:
         database.execute(f"DELETE FROM request WHERE {INCOMPLETE}")
-        shown = row_text(log)
-        rows = database.execute(
-            f"SELECT line_number, left({shown}, {10 * TEXT_SHOWN}), {is_json(log)}, time_us IS NULL, input_tokens IS NULL FROM "
-            f"(SELECT row_number() OVER () AS line_number, *, {columns} FROM {row_table(log, again=True)}) "
-            f"WHERE {counts} AND ({INCOMPLETE}) ORDER BY line_number LIMIT {EXAMPLES}",
-            [str(log.path)],
-        ).fetchall()
-        numbers = [line for line, _ in refused]
-        header = 1 if log.kind is LogKind.CSV else 0
-        examples += [_broken_value(log, label, _true_line(int(row[0]) + header, numbers), *row[1:]) for row in rows]
-    examples.sort(key=lambda row: int(row.place.split()[1]))
+        examples += _broken_examples(database, log, columns, counts, [line for line, _ in refused])
+    examples.sort(key=_place_number)
     return _Read(
         log=log,
         broken_rows=incomplete + len(refused),
         other_rows=_other_rows(database, log, is_row),
         examples=tuple(examples[:EXAMPLES]),
     )
+
+
+def _with_counted_texts(rows: str, known: LogFormat) -> str:
+    """The rows with tokens counted from text where none are stated; a count and its kind come in one number."""
+    sides = [side for side, text in (("input", known.input_text), ("output", known.output_text)) if text is not None]
+    asked = ", ".join(f"CASE WHEN {side}_tokens IS NULL THEN text_tokens({side}_text) END AS {side}_count" for side in sides)
+    optional = [name for name in OPTIONAL_COLUMNS if optional_field(known, name) is not None]
+    columns = ["time_us"]
+    for side in ("input", "output"):
+        columns.append(f"coalesce({side}_tokens, {side}_count // {KINDS}) AS {side}_tokens" if side in sides else f"{side}_tokens")
+    columns += [f"{name[:-5]}_count % {KINDS} AS {name}" if name.endswith("_kind") else name for name in optional]
+    return f"SELECT {', '.join(columns)} FROM (SELECT *, {asked} FROM ({rows}))"
+
+
+def _tried(log: LogFile, side: str, stated: str) -> str:
+    """SQL for a side's tokens when broken rows are looked for again: a text that is there counts as a number."""
+    text = log.format.input_text if side == "input" else log.format.output_text
+    there = f"CASE WHEN {text_of(log, text)} IS NOT NULL THEN 0 END" if text is not None else "NULL"
+    return f"coalesce({stated}, {there}) AS {side}_tokens"
+
+
+def _broken_examples(
+    database: duckdb.DuckDBPyConnection, log: LogFile, columns: str, counts: str, refused: Sequence[int]
+) -> list[BrokenRow]:
+    """The first rows that were read and cannot be used, found in a second reading; `refused` lines are not in it.
+
+    A CSV's row may span lines: its line is one more than the line ends of all rows above.
+    """
+    label = "row" if log.kind is LogKind.PARQUET else "line"
+    number = "row_number() OVER ()"
+    if log.kind is LogKind.CSV:
+        ends = " + ".join(f"coalesce(length(c{place}) - length(replace(c{place}, chr(10), '')), 0)" for place in range(len(log.columns)))
+        number = f"row_number() OVER () + coalesce(sum({ends}) OVER (ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0)"
+    rows = database.execute(
+        f"SELECT line_number, left({row_text(log)}, {10 * TEXT_SHOWN}), {is_json(log)}, time_us IS NULL, input_tokens IS NULL FROM "
+        f"(SELECT {number} AS line_number, *, {columns} FROM {row_table(log, again=True)}) "
+        f"WHERE {counts} AND ({INCOMPLETE}) ORDER BY line_number LIMIT {EXAMPLES}",
+        [str(log.path)],
+    ).fetchall()
+    header = 1 if log.kind is LogKind.CSV else 0
+    return [_broken_value(log, label, _true_line(int(row[0]) + header, refused), *row[1:]) for row in rows]
+
+
+def _place_number(row: BrokenRow) -> int:
+    return int(row.place.split()[1])
 
 
 def _refused_lines(database: duckdb.DuckDBPyConnection, log: LogFile) -> list[tuple[int, str]]:
@@ -380,12 +453,14 @@ def _reason(error: str, column: str | None, log: LogFile) -> str:
 
 
 def _broken_value(log: LogFile, label: str, number: int, text: str, is_object: bool, no_time: bool, no_input: bool) -> BrokenRow:
-    field = log.format.time if no_time else log.format.input_tokens if no_input else log.format.output_tokens
+    known = log.format
+    inside, outside = known.input_tokens or known.input_text, known.output_tokens or known.output_text
+    field = known.time if no_time else inside if no_input else outside
     reason = f"'{field}' is missing or no such number or time" if is_object else "not a JSON object"
     return BrokenRow(place=f"{label} {number}", reason=reason, text=_shown(text))
 
 
-def _true_line(counted: int, refused: list[int]) -> int:
+def _true_line(counted: int, refused: Sequence[int]) -> int:
     """The line in the file of the `counted`-th line that was not refused."""
     for line in refused:
         if line > counted:
@@ -397,7 +472,7 @@ def _true_line(counted: int, refused: list[int]) -> int:
 # ---- counting ----
 
 
-def _summary(database: duckdb.DuckDBPyConnection, read: list[_Read], route: str | None) -> TraceSummary:
+def _summary(database: duckdb.DuckDBPyConnection, read: list[_Read], route: str | None, zone: str, counter: TextCounter) -> TraceSummary:
     log = read[0].log
 
     def ask(query: str) -> list[Any]:
@@ -429,7 +504,7 @@ def _summary(database: duckdb.DuckDBPyConnection, read: list[_Read], route: str 
         clock_jumps_back=jumps,
         first=moment_of(first_us) if calendar else None,
         last=moment_of(last_us) if calendar else None,
-        span_s=(last_us - first_us) / MICROSECONDS,
+        span_s=(last_us - first_us) / counts.MICROSECONDS,
         input_lengths=counts.lengths(ask, "request", "input_tokens"),
         output_lengths=counts.lengths(ask, "request", "output_tokens"),
         peaks=counts.peaks(ask, "request", first_us, last_us),
@@ -437,8 +512,20 @@ def _summary(database: duckdb.DuckDBPyConnection, read: list[_Read], route: str 
         cached_input_share=counts.cached_share(ask, "request") if log.format.cached_input_tokens is not None else None,
         prefix_reuse_share=_prefix_reuse(database, log) if log.format.prefix_hashes is not None else None,
         routes=routes,
-        hourly=counts.hourly(ask, "request", first_us, last_us) if calendar else None,
+        hourly=counts.hourly(ask, "request", first_us, last_us, zone) if calendar else None,
+        zone=zone if calendar else "",
+        counted_texts=_counted_texts(ask, log.format, counter),
     )
+
+
+def _counted_texts(ask: counts.Ask, known: LogFormat, counter: TextCounter) -> tuple[CountedText, ...]:
+    """What was counted from text, by side and kind of text."""
+    found = []
+    for side, text in (("input", known.input_text), ("output", known.output_text)):
+        if text is not None:
+            query = f"SELECT {side}_kind, count(*), sum({side}_tokens) FROM request WHERE {side}_kind IS NOT NULL GROUP BY 1 ORDER BY 1"
+            found += [counter.said(side, int(kind), int(rows), int(tokens)) for kind, rows, tokens in ask(query)]
+    return tuple(found)
 
 
 def _name(read: list[_Read], route: str | None) -> str:

@@ -33,6 +33,7 @@ with tempfile.TemporaryDirectory() as folder:
     read = "read_parquet(?)" if path.endswith("parquet") else ("read_csv(?, header = true, delim = ',', quote = '\\"', escape = '\\"', "
         "auto_detect = false, columns = {'TIMESTAMP': 'TIMESTAMPTZ', 'ContextTokens': 'UINTEGER', 'GeneratedTokens': 'UINTEGER'})")
     db.execute("SET TimeZone = 'UTC'")
+    db.execute("SET enable_progress_bar = false")  # it is printed over the answer
     db.execute(f"CREATE TEMP TABLE r AS SELECT epoch_us(TIMESTAMP) AS t, ContextTokens AS i, GeneratedTokens AS o FROM {read}", [path])
     count, first, last = db.execute("SELECT count(*), min(t), max(t) FROM r").fetchone()
     jumps = db.execute("SELECT count(*) FROM (SELECT t - lag(t) OVER () AS g FROM r) WHERE g < 0").fetchone()

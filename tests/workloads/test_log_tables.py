@@ -73,6 +73,46 @@ def test_the_same_log_in_a_table_and_in_a_file(database, tmp_path, route):
     assert there.duplicates == 20
 
 
+@pytest.mark.parametrize("unit", [TimeUnit.EPOCH_NS, TimeUnit.EPOCH_US, TimeUnit.EPOCH_MS])
+def test_numbers_of_every_unit_and_hours_of_a_zone(database, tmp_path, unit):
+    factor = {TimeUnit.EPOCH_NS: 1000, TimeUnit.EPOCH_US: 1, TimeUnit.EPOCH_MS: 0.001}[unit]
+    own = LogFormat(time="at", time_unit=unit, input_tokens="asked", output_tokens="answered")
+    values = [(int(moment.timestamp() * 1e6 * factor), asked, answered) for moment, asked, answered, *_ in rows(900)]
+    fill(database, f"numbers_{unit.value}", "at bigint, asked int, answered int", values)
+    path = tmp_path / "log.csv"
+    path.write_text("at,asked,answered\n" + "".join(f"{at},{asked},{answered}\n" for at, asked, answered in values))
+    there = figures(summarize_table(database, f"numbers_{unit.value}", columns=own, zone="Asia/Kathmandu"))
+    here = figures(summarize(path, columns=own, zone="Asia/Kathmandu"))
+    assert there.pop("gap_cv") == pytest.approx(here.pop("gap_cv"), rel=1e-9)
+    assert there == here
+
+
+def test_a_time_without_a_zone_is_read_in_the_logs_own_there_and_here(database, tmp_path):
+    """Also in the hour that comes twice and in the one that there is not, where clocks are changed."""
+    own = OWN.model_copy(update={"time_zone": "Europe/Berlin"})
+    times = ["2026-03-29 01:30:00", "2026-03-29 02:30:00", "2026-03-29 03:30:00", "2026-10-25 02:30:00", "2026-10-25 04:00:00"]
+    values = [(at, 5, 1, 0, str(number), "a") for number, at in enumerate(times)]
+    fill(database, "local_times", "at timestamp, asked int, answered int, cached int, id text, team text", values)
+    path = tmp_path / "log.csv"
+    path.write_text("at,asked,answered,cached,id,team\n" + "".join(",".join(map(str, row)) + "\n" for row in values))
+    there, here = (
+        summarize_table(database, "local_times", columns=own, zone="Europe/Berlin"),
+        summarize(path, columns=own, zone="Europe/Berlin"),
+    )
+    assert there.first == here.first == datetime(2026, 3, 29, 0, 30, tzinfo=UTC)
+    assert there.last == here.last == datetime(2026, 10, 25, 3, 0, tzinfo=UTC)
+    ours, theirs = figures(there), figures(here)
+    ours.pop("gap_cv"), theirs.pop("gap_cv")
+    assert ours == theirs
+
+
+def test_a_table_of_texts_is_to_be_given_as_a_file(database):
+    fill(database, "texts", "at timestamptz, asked text, answered int", [])
+    own = LogFormat(time="at", time_unit=TimeUnit.DATETIME, input_text="asked", output_tokens="answered")
+    with pytest.raises(InputError, match="counted from text, which needs a file"):
+        summarize_table(database, "texts", columns=own)
+
+
 def test_the_table_of_litellm_is_known(database):
     kinds = '"request_id" text, "startTime" timestamp, "prompt_tokens" int, "completion_tokens" int, "model_group" text'
     values = [("a", "2026-11-01 10:00:00", 5, 1, "x"), ("b", "2026-11-01 10:02:00", None, 1, "x"), ("c", "2026-11-01 10:05:00", 7, 2, None)]

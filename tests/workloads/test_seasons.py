@@ -1,5 +1,7 @@
 """The week's shape and growth, from an hourly series."""
 
+from datetime import date
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -34,7 +36,7 @@ def test_an_hour_that_comes_twice_is_averaged_and_one_that_never_comes_is_unknow
 
 def test_only_complete_days_count():
     daily = daily_volume(hourly([1.0] * (5 + 48 + 7), first_hour=MONDAY + 19))
-    assert (daily.first_hour, daily.requests.tolist(), daily.tokens.tolist()) == (MONDAY + 24, [24.0, 24.0], [2400.0, 2400.0])
+    assert (daily.first_day, daily.requests.tolist(), daily.tokens.tolist()) == (date(2025, 11, 4), [24.0, 24.0], [2400.0, 2400.0])
     assert daily_volume(hourly([1.0] * 30, first_hour=MONDAY + 1)).requests.size == 0
 
 
