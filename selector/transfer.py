@@ -28,6 +28,7 @@ ROWS: tuple[type[SQLModel], ...] = (
     PriceSnapshotRow,
     MeasurementRow,
     AppliedRow,
+    AppliedRow,
     ScenarioRow,
     ScenarioEventRow,
     ApprovalRow,

@@ -15,7 +15,7 @@ ROW_CLASSES = {
     "workloads.store": "workload",
     "selector.store": "scenario scenario_event decision gate_result project actual",
     "selector.history": "approval share_link",
-    "probes.store": "measurement",
+    "probes.store": "measurement applied_measurement",
     "pricing.store": "price_snapshot",
 }
 """Where the row classes of each table stand."""
