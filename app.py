@@ -24,13 +24,16 @@ def main() -> None:
         st.Page("dashboard/pages/measure.py", title="Measure"),
         st.Page("dashboard/pages/evaluate.py", title="Evaluate"),
         st.Page("dashboard/pages/playbook_page.py", title="Playbook", url_path="playbook"),
+        st.Page("dashboard/pages/saved.py", title="Saved"),
         st.Page("dashboard/pages/report.py", title="Report"),
         st.Page("dashboard/pages/sources.py", title="Sources"),
+        st.Page("dashboard/pages/shared.py", title="Shared", visibility="hidden"),
     ]
     page = st.navigation(pages, position="top")
     from dashboard import forms  # only now: the frame is drawn before the imports that take seconds
 
-    forms.inputs(page.url_path)
+    if page.url_path != "shared":  # what a link shows is for reading: no inputs beside it, and its address stays
+        forms.inputs(page.url_path)
     access.whoami()
     page.run()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -233,6 +234,13 @@ def share_scenario(settings: Settings, saved: SavedScenario, *, created: datetim
     with session(settings) as opened:
         opened.add(row)
     return _link(row)
+
+
+def list_shares(settings: Settings, scenario_ids: Sequence[str]) -> tuple[ShareLink, ...]:
+    """Every link to one of these versions, the newest first, withdrawn ones too."""
+    with session(settings, read_only=True) as opened:
+        query = select(ShareLinkRow).where(col(ShareLinkRow.scenario_id).in_(list(scenario_ids)))
+        return tuple(_link(row) for row in opened.exec(query.order_by(col(ShareLinkRow.created).desc(), col(ShareLinkRow.id))).all())
 
 
 def shared_scenario(settings: Settings, link_id: str) -> SavedScenario:

@@ -113,6 +113,13 @@ def log_files(names: Sequence[str]) -> tuple[Path, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def log_columns(path: Path) -> tuple[str, ...]:
+    """The columns of a log, or the keys of its first JSON object; whether they are known or not."""
+    compression = _compression(path)
+    with _database() as database, _in_words(path):
+        return _first_look(database, path, compression)[2]
+
+
 # ---- progress ----
 
 
@@ -184,30 +191,32 @@ def _read(database: duckdb.DuckDBPyConnection, log: LogFile, *, alone: bool) -> 
 
 
 def _look(database: duckdb.DuckDBPyConnection, path: Path, compression: str, own: LogFormat | None) -> LogFile:
-    """Look at the beginning of a file: what kind it is, which columns it has."""
-    types: tuple[str, ...] = ()
+    """Look at the beginning of a file: what kind it is, which columns it has, which known log has them."""
+    kind, delimiter, columns, types = _first_look(database, path, compression)
+    known = fitting_format(columns, str(path), own)
+    return LogFile(path=path, compression=compression, kind=kind, delimiter=delimiter, columns=columns, types=types, format=known)
+
+
+def _first_look(database: duckdb.DuckDBPyConnection, path: Path, compression: str) -> tuple[LogKind, str, tuple[str, ...], tuple[str, ...]]:
+    """Kind, delimiter, columns, and the columns' types where the file states them."""
     if compression == "parquet":
         query = "SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM read_parquet(?))"
         described = database.execute(query, [str(path)]).fetchall()
-        kind, delimiter, columns = LogKind.PARQUET, "", tuple(str(name) for name, _ in described)
-        types = tuple(str(column_type) for _, column_type in described)
-    else:
-        row = database.execute(
-            f"SELECT line FROM {line_table(compression)} WHERE trim(line) <> '' LIMIT 1",
-            [str(path)],
-        ).fetchone()
-        if row is None:
-            raise InputError(f"{path} has no line of UTF-8 text: a request log has a header and a row per request")
-        first = str(row[0])
-        if first.lstrip().startswith("["):
-            raise InputError(f"{path} is one JSON array: write one object a line, for instance with jq -c '.[]', and give it again")
-        if first.lstrip().startswith("{"):
-            kind, delimiter, columns = LogKind.JSON_LINES, "", _keys(first, path)
-        else:
-            kind, delimiter = LogKind.CSV, max(",;\t|", key=first.count)
-            columns = _header(first, delimiter, path)
-    known = fitting_format(columns, str(path), own)
-    return LogFile(path=path, compression=compression, kind=kind, delimiter=delimiter, columns=columns, types=types, format=known)
+        names, types = (tuple(str(row[place]) for row in described) for place in (0, 1))
+        return LogKind.PARQUET, "", names, types
+    row = database.execute(
+        f"SELECT line FROM {line_table(compression)} WHERE trim(line) <> '' LIMIT 1",
+        [str(path)],
+    ).fetchone()
+    if row is None:
+        raise InputError(f"{path} has no line of UTF-8 text: a request log has a header and a row per request")
+    first = str(row[0])
+    if first.lstrip().startswith("["):
+        raise InputError(f"{path} is one JSON array: write one object a line, for instance with jq -c '.[]', and give it again")
+    if first.lstrip().startswith("{"):
+        return LogKind.JSON_LINES, "", _keys(first, path), ()
+    delimiter = max(",;\t|", key=first.count)
+    return LogKind.CSV, delimiter, _header(first, delimiter, path), ()
 
 
 def _compression(path: Path) -> str:

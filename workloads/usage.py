@@ -5,9 +5,12 @@ Such exports know volumes and means, but no single request: no quantiles, and pe
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,9 @@ from facts.records import Fact, validated
 from facts.units import SECONDS_PER_DAY
 from workloads.demand import Complexity, Workload
 from workloads.trace_summary import ASSUMED_COMPLEXITY, PLANNING_WINDOW_S, RouteVolume
+
+LOOK_BYTES = 65_536
+"""Of a file's beginning, in which a usage export names its fields."""
 
 
 class UsageResult(Fact):
@@ -59,9 +65,20 @@ class UsageSummary:
     models: tuple[RouteVolume, ...]
 
 
+def is_usage(path: Path) -> bool:
+    """Whether a file looks like a usage export: its beginning names the requests of a bucket, and it is not packed."""
+    try:
+        with path.open("rb") as file:
+            return b"num_model_requests" in file.read(LOOK_BYTES)
+    except OSError:
+        return False
+
+
 def summarize_usage(path: Path) -> UsageSummary:
-    """Sums of a usage export: one page of the usage API's JSON, a list of pages, or a list of buckets."""
-    buckets = sorted(_buckets(_document(path), str(path)), key=lambda bucket: bucket[0])
+    """Sums of a usage export: one page of the usage API's JSON, a list of pages, a list of buckets, or the CSV of the usage page."""
+    text = _text(path)
+    found = _csv_buckets(text, str(path)) if not text.lstrip().startswith(("{", "[")) else _buckets(_document(text, path), str(path))
+    buckets = sorted(found, key=lambda bucket: bucket[0])
     if not buckets:
         raise InputError(f"{path} holds no bucket: wanted is the JSON of OpenAI's usage API, with start_time, end_time and results")
     start, end = buckets[0][0], max(bucket[1] for bucket in buckets)
@@ -120,17 +137,54 @@ def usage_toml(workload: Workload, usage: UsageSummary, *, complexity_given: boo
 # ---- below: how ----
 
 
-def _document(path: Path) -> Any:
+def _text(path: Path) -> str:
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise InputError(f"no such file: {path}") from None
     except IsADirectoryError:
         raise InputError(f"{path} is a folder, a usage export is wanted") from None
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not JSON in UTF-8: wanted is the answer of OpenAI's usage API") from None
+
+
+def _document(text: str, path: Path) -> Any:
+    try:
+        return json.loads(text)
     except (ValueError, RecursionError):
         raise InputError(f"{path} is not JSON in UTF-8: wanted is the answer of OpenAI's usage API") from None
+
+
+def _csv_buckets(text: str, where: str) -> Iterator[tuple[int, int, list[UsageResult]]]:
+    """A bucket per row of the usage page's CSV; rows of one span are added up like results of one bucket."""
+    first = text.partition("\n")[0]
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count), strict=True)
+    if missing := [name for name in ("start_time", "end_time", "num_model_requests") if name not in (reader.fieldnames or [])]:
+        raise InputError(f"{where} is no JSON and no usage CSV: it has no column '{missing[0]}'")
+    try:
+        for row in reader:
+            place = f"{where}, line {reader.line_num}"
+            known = {key: value for key, value in row.items() if key in UsageResult.model_fields and value not in (None, "")}
+            start, end = (_moment_s(row.get(name), f"{place}: {name}") for name in ("start_time", "end_time"))
+            if end <= start:
+                raise InputError(f"{place}: start_time {start} and end_time {end} are no span of seconds")
+            yield start, end, [validated(UsageResult, known, place)]
+    except csv.Error as error:
+        raise InputError(f"{where}, line {reader.line_num} is no CSV: {error}") from None
+
+
+def _moment_s(text: str | None, where: str) -> int:
+    """Seconds since 1970 of a whole number or an ISO 8601 time, UTC where no zone is given."""
+    given = (text or "").strip()
+    if given.isdecimal():
+        return int(given)
+    try:
+        moment = datetime.fromisoformat(given)
+    except ValueError:
+        raise InputError(f"{where} is '{given}', and seconds since 1970 or an ISO 8601 time is wanted") from None
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
 
 
 def _buckets(document: Any, where: str) -> Iterator[tuple[int, int, list[UsageResult]]]:
