@@ -288,7 +288,7 @@ def _links(versions: tuple[SavedScenario, ...]) -> None:
                 st.code(link_address(link.id), language=None, wrap_lines=True)
                 version = by_id[link.scenario_id].version
                 if st.button("Withdraw", key=f"saved.end.{link.id}", help=f"Version {version}, made on {link.created[:10]}"):
-                    _do(lambda link_id=link.id: _ended(link_id))  # type: ignore[misc]
+                    _do(lambda link_id=link.id: _ended(link_id))
         if st.button(f"Make a link to version {versions[-1].version}", key="saved.share"):
             _do(lambda: _shared(versions[-1]))
 

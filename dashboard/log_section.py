@@ -319,7 +319,7 @@ def _complexity() -> Complexity:
         format_func=fmt.words,
         key="saved.log.complexity",
     )
-    return Complexity(chosen)
+    return Complexity(chosen or ASSUMED_COMPLEXITY)
 
 
 def _take_over(workload: Workload, note: str) -> None:

@@ -77,8 +77,8 @@ def is_usage(path: Path) -> bool:
 def summarize_usage(path: Path) -> UsageSummary:
     """Sums of a usage export: one page of the usage API's JSON, a list of pages, a list of buckets, or the CSV of the usage page."""
     text = _text(path)
-    found = _csv_buckets(text, str(path)) if not text.lstrip().startswith(("{", "[")) else _buckets(_document(text, path), str(path))
-    buckets = sorted(found, key=lambda bucket: bucket[0])
+    opened = _csv_buckets(text, str(path)) if not text.lstrip().startswith(("{", "[")) else _buckets(_document(text, path), str(path))
+    buckets = sorted(opened, key=lambda bucket: bucket[0])
     if not buckets:
         raise InputError(f"{path} holds no bucket: wanted is the JSON of OpenAI's usage API, with start_time, end_time and results")
     start, end = buckets[0][0], max(bucket[1] for bucket in buckets)

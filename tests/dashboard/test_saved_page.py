@@ -15,6 +15,7 @@ from facts.settings import settings
 from selector.history import list_approvals, list_shares, scenario_versions
 from selector.store import list_decisions, list_scenarios
 from tests.dashboard.test_pages import on, opened, plain, said
+from workloads.log_formats import TimeUnit
 from workloads.store import list_workloads
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
@@ -77,7 +78,7 @@ def test_a_version_is_saved_with_name_and_note_and_a_changed_input_is_its_differ
     assert versions[-1].as_of == datetime.now(UTC).date().isoformat()
     assert "is kept as version 2" in saved.success[0].value
     assert "1 input differs" in said(saved)
-    assert [row.Input for table in saved.table if "Input" in table.value for row in table.value.itertuples()] == ["Tokens per day"]
+    assert [row.Input for table in saved.table if "Input" in table.value for row in table.value.itertuples()] == ["Tokens a day"]
 
 
 def test_two_who_change_the_same_version_do_not_overwrite_each_other(saved: AppTest) -> None:
@@ -184,7 +185,7 @@ def test_columns_that_are_not_known_are_named_in_the_form(saved: AppTest) -> Non
     boxes["Moment of the request"].set_value("at")
     boxes["Prompt tokens"].set_value("n_in")
     boxes["Answer tokens"].set_value("n_out")
-    app.selectbox(key="saved.log.unit").set_value("elapsed_s").run()
+    app.selectbox(key="saved.log.unit").set_value(TimeUnit.ELAPSED_S).run()
     press(app, "Read the log")
     app.session_state["saved.log.job"].wait()
     app.run()

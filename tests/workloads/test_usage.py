@@ -7,7 +7,7 @@ import pytest
 from facts.errors import InputError
 from facts.records import validated
 from workloads.demand import Complexity, Workload, read_workload
-from workloads.usage import summarize_usage, usage_toml, workload_of_usage
+from workloads.usage import is_usage, summarize_usage, usage_toml, workload_of_usage
 
 DAY = 86_400
 
@@ -108,3 +108,38 @@ def test_a_file_that_is_no_json(tmp_path):
         summarize_usage(path)
     with pytest.raises(InputError, match="no such file"):
         summarize_usage(tmp_path / "none.json")
+
+
+CSV = (
+    "start_time,end_time,start_time_iso,project_id,num_model_requests,model,input_tokens,output_tokens,input_cached_tokens,batch\n"
+    "1760000000,1760086400,2025-10-09T08:53:20+00:00,p,100,gpt-4o,50000,4000,10000,False\n"
+    "1760000000,1760086400,2025-10-09T08:53:20+00:00,q,20,gpt-4o-mini,2000,,0,False\n"
+    "2025-10-10T08:53:20,2025-10-11T08:53:20+00:00,,p,60,gpt-4o,30000,3000,,False\n"
+)
+
+
+def test_the_csv_of_the_usage_page_is_the_same_sums(tmp_path):
+    path = tmp_path / "completions_usage.csv"
+    path.write_text("\ufeff" + CSV.replace("\n", "\r\n"), encoding="utf-8")
+    assert is_usage(path)
+    found = summarize_usage(path)
+    assert (found.requests, found.input_tokens, found.output_tokens, found.cached_input_tokens) == (180, 82_000, 7_000, 10_000)
+    assert (found.span_s, found.bucket_s) == (2 * 86_400, 86_400)
+    assert found.busiest_to_mean == (50_000 + 4_000 + 2_000) * 2 / 89_000
+    assert [(model.name, model.requests) for model in found.models] == [("gpt-4o", 160), ("gpt-4o-mini", 20)]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("num_model_requests", "requests"), "it has no column 'num_model_requests'"),
+        (("1760000000,", "yesterday,"), "line 2: start_time is 'yesterday'"),
+        (("50000", "-1"), "line 2: 'input_tokens'"),
+        (("1760086400", "1760000000"), "line 2: start_time 1760000000 and end_time 1760000000 are no span"),
+    ],
+)
+def test_what_is_wrong_in_a_usage_csv_names_its_line(tmp_path, change, message):
+    path = tmp_path / "usage.csv"
+    path.write_text(CSV.replace(*change, 1), encoding="utf-8")
+    with pytest.raises(InputError, match=message):
+        summarize_usage(path)
