@@ -28,7 +28,6 @@ ROWS: tuple[type[SQLModel], ...] = (
     PriceSnapshotRow,
     MeasurementRow,
     AppliedRow,
-    AppliedRow,
     ScenarioRow,
     ScenarioEventRow,
     ApprovalRow,

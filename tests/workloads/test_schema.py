@@ -13,7 +13,7 @@ from workloads.store import engine, upgrade
 
 ROW_CLASSES = {
     "workloads.store": "workload",
-    "selector.store": "scenario scenario_event decision gate_result project actual",
+    "selector.store": "scenario scenario_event decision decision_inputs gate_result project actual",
     "selector.history": "approval share_link",
     "probes.store": "measurement applied_measurement",
     "pricing.store": "price_snapshot",
