@@ -212,12 +212,14 @@ def _summary(summary: TraceSummary) -> None:
     with st.grid(4, min_column_width=200, border=True):
         _card("Requests a day", f"{summary.requests_per_day:,.0f}", f"{summary.requests:,} in {fmt.duration(summary.span_s)}")
         minute = summary.planning_peak_to_mean
-        _card("Busiest minute", fmt.NOTHING if minute is None else f"{minute:.1f} × mean", f"CV of gaps {summary.gap_cv:.3g}, 1 is Poisson")
+        _card(
+            "Busiest minute, × mean", fmt.NOTHING if minute is None else f"{minute:.1f}", f"CV of gaps {summary.gap_cv:.3g}, 1 is Poisson"
+        )
         asked, made = summary.input_lengths, summary.output_lengths
         _card("Tokens a request", f"{asked.mean_tokens:,.0f} + {made.mean_tokens:,.0f}", "prompt and answer, mean")
         shared = summary.prefix_reuse_share if summary.cached_input_share is None else summary.cached_input_share
         kind = "could be cached" if summary.cached_input_share is None else "was billed as cached"
-        _card("Of the prompts", "not in the log" if shared is None else f"{shared:.1%}", kind if shared is not None else "cached or shared")
+        _card("Of the prompts", "unknown" if shared is None else f"{shared:.1%}", kind if shared is not None else "cached: not in the log")
     parts.points(summary.remarks)
     if summary.broken_examples:
         st.markdown("**Rows that could not be read**")

@@ -11,7 +11,7 @@ depends_on = None
 
 def upgrade() -> None:
     """One table, a row for each decision that can be replayed."""
-    op.create_table("decision_inputs", sa.Column("id", sa.String(), primary_key=True), sa.Column("document", sa.Text(), nullable=False))
+    op.create_table("decision_inputs", sa.Column("id", sa.String(), primary_key=True), sa.Column("document", sa.String(), nullable=False))
 
 
 def downgrade() -> None:
