@@ -19,6 +19,8 @@ from workloads.store import WorkloadRow, downgrade, engine, get_workload, list_w
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
 ROOT = Path(__file__).resolve().parents[2]
 
+VERSIONS = Path(__file__).resolve().parents[2] / "workloads" / "migrations" / "versions"
+
 
 def at(path: Path) -> Settings:
     return Settings(data_dir=path.parent, database_url=f"sqlite:///{path}")
@@ -173,7 +175,8 @@ def test_a_newer_schema_is_left_alone(kept):
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     connection.close()
     message = refusal(kept)
-    assert "schema 9999, newer than this program's 0003" in message
+    newest = max(path.name[1:5] for path in VERSIONS.glob("v*.py"))
+    assert f"schema 9999, newer than this program's {newest}" in message
     with sqlite3.connect(path) as connection:
         assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("9999",)
     connection.close()
