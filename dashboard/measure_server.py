@@ -233,7 +233,7 @@ def _predicted_at(job: EndpointJob, level: str) -> float | None:
 
 def result(measurement: Measurement, key: str) -> None:
     """The levels of a server's measurement, its knee, and its doubts."""
-    parts.table(levels(measurement), "Load levels of the measured server")
+    parts.table(levels(measurement), "Load levels of the measured server", key)
     try:
         curve = measured_curve(measurement, model_id=measurement.model_id or measurement.model_name)
     except InputError as error:

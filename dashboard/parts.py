@@ -52,8 +52,11 @@ def chart(drawn: Chart | None, nothing: str) -> None:
     st.plotly_chart(drawn.figure, key=f"chart.{drawn.key}", alt=drawn.alt, config={"displayModeBar": False})
 
 
-def table(frame: pd.DataFrame, alt: str) -> None:
-    """A table whose cells are text, never Markdown, addresses apart; on a phone a wide one is a list of its rows."""
+def table(frame: pd.DataFrame, alt: str, key: str = "") -> None:
+    """A table whose cells are text, never Markdown, addresses apart; on a phone a wide one is a list of its rows.
+
+    `key` tells apart two tables of the same columns and `alt` on one page.
+    """
     shown = frame.map(lambda cell: fmt.markdown_cell(str(cell)))
     shown.columns = pd.Index([fmt.markdown_literal(str(column)) for column in frame.columns])
     longest = max((len(str(cell)) for row in frame.itertuples(index=False) for cell in row), default=0)
@@ -61,9 +64,9 @@ def table(frame: pd.DataFrame, alt: str) -> None:
         st.table(shown, border="horizontal", hide_index=True, alt=alt)
         return
     columns = [str(column) for column in frame.columns]
-    key = "table-" + hashlib.sha256("\n".join([alt, *columns]).encode()).hexdigest()[:12]
-    with st.container(key=key):
-        st.html(f"<style>{rows_as_cards(key, columns)}</style>")
+    name = "table-" + hashlib.sha256("\n".join([key, alt, *columns]).encode()).hexdigest()[:12]
+    with st.container(key=name):
+        st.html(f"<style>{rows_as_cards(name, columns)}</style>")
         st.table(shown, border="horizontal", hide_index=True, alt=alt)
 
 

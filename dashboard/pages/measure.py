@@ -305,7 +305,7 @@ def result(measurement: Measurement, key: str) -> None:
         measure_server.result(measurement, key)
     else:
         st.markdown(f"**{fmt.markdown_literal(finding(measurement, hoped_for(measurement)))}**")
-        parts.table(predicted_against_measured(measurement), "Speed predicted from the spec sheet against speed measured")
+        parts.table(predicted_against_measured(measurement), "Speed predicted from the spec sheet against speed measured", key)
     parts.text(measurement.supports)
     if measurement.doubts:
         st.markdown("**Doubts**")

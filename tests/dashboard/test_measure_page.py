@@ -1,5 +1,7 @@
 """The Measure page: a reported server is opened, applied, taken back and priced; a server is asked only where it may be."""
 
+from types import SimpleNamespace
+
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -11,6 +13,7 @@ from facts.records import Basis
 from facts.settings import settings
 from probes.curves import knee
 from probes.ledger import ledger
+from probes.runner import State
 from probes.store import list_applied, save_measurement
 from tests.dashboard.test_pages import decide, on, said
 from tests.probes.test_ledger import H100, in_process, served
@@ -91,6 +94,19 @@ def test_spending_is_asked_for_first(decide: AppTest) -> None:
     assert app.button(key="measure.server_start").disabled
     app.checkbox(key="measure.spend").check().run()
     assert not app.button(key="measure.server_start").disabled
+
+
+@pytest.mark.parametrize("which", ["server_desk", "probe_desk"])
+def test_the_last_probe_may_be_opened_among_the_saved_ones_too(decide: AppTest, monkeypatch: pytest.MonkeyPatch, which: str) -> None:
+    found = served(15.0) if which == "server_desk" else in_process("qwen3-0.6b", 100.0, 50.0)
+    save_measurement(settings(), found)
+    job = SimpleNamespace(state=State.DONE, message="done", result=found)
+    desk = SimpleNamespace(job=job, running=(), not_saved="", saved_id=found.id)
+    monkeypatch.setattr(f"dashboard.state.{which}", lambda: desk)
+    app = on("measure", decide)
+    app.selectbox(key="measure.open").select(found.id).run()
+    assert not app.exception
+    assert not app.error
 
 
 # ---- charts ----
