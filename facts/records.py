@@ -111,7 +111,7 @@ def read_toml(path: Path | Traversable) -> dict[str, Any]:
         raise InputError(f"{path} is a folder, a TOML file is wanted") from None
     except UnicodeDecodeError:
         raise InputError(f"{path} is not UTF-8 text, so it is no TOML file") from None
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise InputError(f"{path} is not valid TOML: {error}") from None
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from None

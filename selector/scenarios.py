@@ -39,7 +39,7 @@ def scenario_from_toml(text: str, where: str = "the text") -> Scenario:
     """A scenario from TOML text."""
     try:
         return scenario_of(tomllib.loads(text), where)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise InputError(f"{where} is not valid TOML: {error}") from None
 
 

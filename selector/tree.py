@@ -226,7 +226,7 @@ def tree_from_toml(text: str, where: str = "the text") -> Tree:
     """An organisation's own tree from TOML text."""
     try:
         return validated(Tree, tomllib.loads(text), where)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise InputError(f"{where} is not valid TOML: {error}") from None
 
 

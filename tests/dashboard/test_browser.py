@@ -169,6 +169,27 @@ def test_no_page_is_wider_than_its_window_or_holds_an_empty_chart(browser, serve
     context.close()
 
 
+PAGES = ("", "costs", "measure", "evaluate", "playbook", "report", "sources")
+
+
+@pytest.mark.parametrize(("scheme", "width", "height"), [("dark", 1366, 900), ("light", 390, 844)])
+def test_axe_finds_nothing_serious_on_any_page(browser, server: str, scheme: str, width: int, height: int) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce")
+    context.set_default_timeout(WAIT_MS)
+    page = context.new_page()
+    found = []
+    for name in PAGES:
+        page.goto(f"{server}/{name}")
+        settled(page)
+        for violation in Axe().run(page).response["violations"]:
+            if violation["impact"] in ("serious", "critical"):
+                found += [(name, violation["id"], node["html"][:200]) for node in violation["nodes"]]
+    context.close()
+    assert found == []
+
+
 def pdf_of(page) -> str:
     """The text of the PDF that the Report page hands out."""
     to(page, "Report")

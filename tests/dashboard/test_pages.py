@@ -507,3 +507,24 @@ def test_no_heading_breaks_out_of_the_style(text: str) -> None:
     assert not set(said[1:-1]) & set("\"'<>{};\n\r")
     back = re.sub(r"\\([0-9a-f]{6})", lambda found: chr(int(found[1], 16)), said[1:-1])
     assert back == text
+
+
+# ---- what a hostile file could do ----
+
+
+@pytest.mark.parametrize(
+    ("raw", "said"),
+    [
+        (b"x" * 2_000_001, "the file has 2000001 bytes"),
+        (b"PK\x03\x04" + b"\x00" * 900, "not valid TOML"),
+        (b"\xff\xfe\x00\x01", "The file is not UTF-8 text"),
+        (b"name = '../../etc/passwd'\ntokens_per_day = 1e6\ncomplexity = 'wrong'", "complexity"),
+        (b"a = " + b"[" * 50_000, "The file"),
+    ],
+)
+def test_a_hostile_workload_file_is_one_sentence_and_the_form_stays(decide: AppTest, raw: bytes, said: str) -> None:
+    before = decide.number_input(key="mtok_per_day").value
+    app = decide.file_uploader(key="form.upload").set_value(("../../evil.toml", raw, "application/toml")).run()
+    assert not app.exception
+    assert any(said.lower() in plain(error.value).lower() for error in app.error), [error.value for error in app.error]
+    assert app.number_input(key="mtok_per_day").value == before
