@@ -158,7 +158,7 @@ def test_no_page_is_wider_than_its_window_or_holds_an_empty_chart(browser, serve
     context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce")
     context.set_default_timeout(WAIT_MS)
     page = context.new_page()
-    for name in ("", "costs", "measure", "report", "sources"):
+    for name in ("", "costs", "measure", "saved", "report", "sources"):
         page.goto(f"{server}/{name}")
         settled(page)
         assert page.evaluate("document.scrollingElement.scrollWidth") <= width
