@@ -169,7 +169,7 @@ def test_no_page_is_wider_than_its_window_or_holds_an_empty_chart(browser, serve
     context.close()
 
 
-PAGES = ("", "costs", "measure", "evaluate", "playbook", "report", "sources")
+PAGES = ("", "costs", "measure", "evaluate", "playbook", "saved", "report", "sources")
 
 
 @pytest.mark.parametrize(("scheme", "width", "height"), [("dark", 1366, 900), ("light", 390, 844)])
