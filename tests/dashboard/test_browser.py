@@ -190,6 +190,42 @@ def test_axe_finds_nothing_serious_on_any_page(browser, server: str, scheme: str
     assert found == []
 
 
+def test_the_trip_by_keyboard_alone(watched: Watched) -> None:
+    """Example, changed input, the other pages and the PDF: Tab, Enter and letters, no mouse."""
+    from playwright.sync_api import expect
+
+    page = watched.page
+    reach(page, "button", "Customer support")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("spinbutton", name="Million tokens a day")).to_have_value("15")
+    settled(page)
+    reach(page, "spinbutton", "Million tokens a day")
+    page.keyboard.press("Control+A")
+    page.keyboard.type("400")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(r"mtok_per_day=400"))
+    settled(page)
+    reach(page, "link", "Report")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Take it along")).to_be_visible()
+    settled(page)
+    reach(page, "button", "PDF for signing off")
+    with page.expect_download() as download:
+        page.keyboard.press("Enter")
+    assert Path(download.value.path()).read_bytes().startswith(b"%PDF")
+    assert (watched.errors, watched.elsewhere) == ([], [])
+
+
+def reach(page, role: str, name: str) -> None:
+    """Press Tab until the element has the focus, at most a page's worth of times; what has it is seen to have it."""
+    wanted = page.get_by_role(role, name=name, exact=True).first
+    for _ in range(400):
+        if wanted.evaluate("element => element === document.activeElement || element.contains(document.activeElement)"):
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"Tab never reached the {role} {name!r}")
+
+
 def pdf_of(page) -> str:
     """The text of the PDF that the Report page hands out."""
     to(page, "Report")
