@@ -60,10 +60,10 @@ def test_a_saved_scenario_is_compared_copied_archived_approved_and_shared(typed,
 def test_everything_goes_into_one_file_and_out_again(typed, tmp_path, monkeypatch):
     assert "nothing is saved here" in typed("scenarios", "list")
     saved(typed, tmp_path)
-    assert "wrote" in typed("scenarios", "export", "all.json")
-    assert "0 rows are new, 2 were here already" in typed("scenarios", "import", "all.json")
+    assert "wrote" in typed("scenarios", "export", "all.json")  # the scenario, the decision, and the inputs that it replays from
+    assert "0 rows are new, 3 were here already" in typed("scenarios", "import", "all.json")
     monkeypatch.setenv("RIGHTSIZE_DATA_DIR", str(tmp_path / "other"))
-    assert "2 rows are new, 0 were here already" in typed("scenarios", "import", "all.json")
+    assert "3 rows are new, 0 were here already" in typed("scenarios", "import", "all.json")
     assert "Mail" in typed("scenarios", "list")
 
 
