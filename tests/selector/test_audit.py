@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from facts.errors import InputError
-from pricing.prices import PriceBook
+from pricing.prices import PriceBook, PriceOverrides
 from selector.__main__ import app
 from selector.agreement import agrees, rounding
 from selector.audit import AuditVerdict, audit_claim, audit_json
@@ -478,8 +478,11 @@ def test_an_annual_amount_typed_as_monthly():
 
 
 def test_a_price_per_thousand_tokens():
-    assert "per 1,000 tokens" in price_alarms(scenario(prices={"api_input_usd_per_mtok": 0.0025}), CATALOG.prices)[0]
-    assert price_alarms(scenario(prices={"api_input_usd_per_mtok": 2.0}), CATALOG.prices) == ()
+    def alarms(usd_per_mtok):
+        return price_alarms(scenario(), PriceBook.load(DAY, PriceOverrides(api_input_usd_per_mtok=usd_per_mtok)))
+
+    assert "per 1,000 tokens" in alarms(0.0025)[0]
+    assert alarms(2.0) == ()
 
 
 def test_a_rent_below_the_cheapest_and_one_of_a_month():
