@@ -28,6 +28,9 @@ class PriceSnapshotRow(SQLModel, table=True):
     document: str
 
 
+OLDEST_FIRST = (col(PriceSnapshotRow.as_of), col(PriceSnapshotRow.created), col(PriceSnapshotRow.id))
+
+
 @dataclass(frozen=True, kw_only=True)
 class AcceptedList:
     """A fetched price list that was accepted.
@@ -78,7 +81,7 @@ def newest_snapshot(settings: Settings, feed: str) -> tuple[str, PriceSnapshot] 
         return None
     with session(settings, read_only=True) as opened:
         of_feed = select(PriceSnapshotRow).where(col(PriceSnapshotRow.feed) == feed)
-        row = opened.exec(of_feed.order_by(col(PriceSnapshotRow.as_of).desc(), col(PriceSnapshotRow.created).desc())).first()
+        row = opened.exec(of_feed.order_by(*(key.desc() for key in OLDEST_FIRST))).first()
         return None if row is None else (row.id, _snapshot(row))
 
 
@@ -91,7 +94,7 @@ def accepted_prices(settings: Settings, as_of: date) -> PriceSnapshot | None:
         return None
     with session(settings, read_only=True) as opened:
         wanted = select(PriceSnapshotRow).where(col(PriceSnapshotRow.accepted), col(PriceSnapshotRow.as_of) <= as_of.isoformat())
-        found = opened.exec(wanted.order_by(col(PriceSnapshotRow.as_of), col(PriceSnapshotRow.created))).all()
+        found = opened.exec(wanted.order_by(*OLDEST_FIRST)).all()
         newest = {row.feed: row for row in found}
         snapshots = sorted((_snapshot(row) for row in newest.values()), key=lambda snapshot: (snapshot.as_of, snapshot.feed))
     if not snapshots:
@@ -111,7 +114,7 @@ def accepted_lists(settings: Settings, as_of: date) -> tuple[AcceptedList, ...]:
     with session(settings, read_only=True) as opened:
         columns = select(PriceSnapshotRow.id, PriceSnapshotRow.feed, PriceSnapshotRow.as_of, PriceSnapshotRow.created)
         wanted = columns.where(col(PriceSnapshotRow.accepted), col(PriceSnapshotRow.as_of) <= as_of.isoformat())
-        rows = opened.exec(wanted.order_by(col(PriceSnapshotRow.as_of), col(PriceSnapshotRow.created))).all()
+        rows = opened.exec(wanted.order_by(*OLDEST_FIRST)).all()
         return tuple(AcceptedList(id=row[0], feed=row[1], as_of=date.fromisoformat(row[2]), created=row[3]) for row in rows)
 
 

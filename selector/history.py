@@ -181,7 +181,7 @@ def approve(
         raise InputError("an approval needs a name: say who approves")
     if recommendation.scenario != saved.scenario:
         raise InputError(f"the decision was made on other inputs than {saved.name}, version {saved.version}: decide again and approve that")
-    parts = (saved.id, recommendation.inputs_sha256, utc_text(created), who.strip())
+    parts = (saved.id, recommendation.inputs_sha256, utc_text(created.replace(microsecond=0)), who.strip())  # a double click is one
     row = ApprovalRow(
         id=hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16],
         scenario_id=saved.id,
@@ -210,7 +210,8 @@ def list_approvals(settings: Settings, name: str) -> tuple[Approval, ...]:
     """Every approval of a scenario, oldest first."""
     with session(settings, read_only=True) as opened:
         query = select(ApprovalRow).where(ApprovalRow.scenario_name == name)
-        return tuple(_approval(row) for row in opened.exec(query.order_by(col(ApprovalRow.created), col(ApprovalRow.id))).all())
+        order = (col(ApprovalRow.created), col(ApprovalRow.version), col(ApprovalRow.id))
+        return tuple(_approval(row) for row in opened.exec(query.order_by(*order)).all())
 
 
 def approval_status(settings: Settings, scenario: Scenario) -> ApprovalStatus:

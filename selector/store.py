@@ -228,7 +228,8 @@ def save_scenario(
 def list_scenarios(settings: Settings, *, archived: bool = False) -> tuple[SavedScenario, ...]:
     """The newest version of every saved scenario, newest first: those in use, or those in the archive."""
     with session(settings, read_only=True) as opened:
-        rows = opened.exec(select(ScenarioRow).order_by(col(ScenarioRow.created).desc(), col(ScenarioRow.version).desc())).all()
+        order = (col(ScenarioRow.created).desc(), col(ScenarioRow.version).desc(), col(ScenarioRow.id))
+        rows = opened.exec(select(ScenarioRow).order_by(*order)).all()
         events = opened.exec(select(ScenarioEventRow).order_by(col(ScenarioEventRow.number))).all()
         state = {event.scenario_name: event.archived for event in events}
         seen: dict[str, ScenarioRow] = {}
@@ -313,7 +314,8 @@ def get_inputs(settings: Settings, decision_id: str) -> str:
 def list_decisions(settings: Settings, limit: int = 100) -> tuple[SavedDecision, ...]:
     """The newest decisions first."""
     with session(settings, read_only=True) as opened:
-        rows = opened.exec(select(DecisionRow).order_by(col(DecisionRow.created).desc()).limit(limit)).all()
+        order = (col(DecisionRow.created).desc(), col(DecisionRow.id))
+        rows = opened.exec(select(DecisionRow).order_by(*order).limit(limit)).all()
         return tuple(_decision(row) for row in rows)
 
 
@@ -345,8 +347,8 @@ def save_actuals(
                 continue
             if row is not None and not replace_changed:
                 raise InputError(
-                    f"'{actual.line}' of month {actual.month} was kept as {row.usd:,.2f} USD on {row.created} and is {actual.usd:,.2f} "
-                    "now: nothing was kept; say that changed bills replace the old ones, or mend the file"
+                    f"'{actual.line}' of month {actual.month} was kept as {row.usd:,.2f} USD on {row.created[:10]} and is "
+                    f"{actual.usd:,.2f} now: nothing was kept; say that changed bills replace the old ones, or mend the file"
                 )
             row = row or ActualRow(id=row_id, decision_id=decision_id, month=actual.month, line=actual.line, usd=0.0, created="")
             row.usd, row.tokens, row.created = actual.usd, actual.tokens, utc_text(created)
@@ -513,8 +515,9 @@ def _conflict(name: str, expected: int, last: ScenarioRow | None) -> str:
         return f"scenario '{name}' has no version {expected}: it was never saved here"
     by = f" by {last.who}" if last.who else ""
     opened = f"after you opened version {expected}" if expected else "before you saved it as a new one"
+    day, time = last.created[:10], last.created[11:16]
     return (
-        f"scenario '{name}' was saved as version {last.version}{by} on {last.created} {opened}, and nothing was overwritten: "
+        f"scenario '{name}' was saved as version {last.version}{by} on {day} at {time} UTC {opened}, and nothing was overwritten: "
         f"look at version {last.version}, or save yours under another name"
     )
 

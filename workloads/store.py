@@ -105,10 +105,14 @@ def engine(database_url: str) -> Engine:
 
 
 def utc_text(moment: datetime) -> str:
-    """An aware time as ISO 8601 text in UTC, to the second: the form of every `created` column."""
+    """An aware time as ISO 8601 text in UTC, as fine as its clock: the form of every `created` column.
+
+    To the second alone, two rows of one second had no order among them. Sorted as text in byte order, a whole second
+    stands before its parts.
+    """
     if moment.tzinfo is None:
         raise ValueError("a time without a time zone cannot be stored")
-    return moment.astimezone(UTC).isoformat(timespec="seconds")
+    return moment.astimezone(UTC).isoformat()
 
 
 class WorkloadRow(SQLModel, table=True):

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import inspect
 
 from facts.errors import InputError
+from facts.settings import Settings
 from selector.catalog import load_catalog
 from selector.comparison import compare
 from selector.history import (
@@ -25,7 +26,7 @@ from selector.history import (
 from selector.recommendation import recommend
 from selector.results import METHOD_VERSION
 from selector.scenarios import changes, renamed, scenario_from_toml, scenario_sha256, scenario_to_toml
-from selector.store import list_scenarios, save_decision, save_scenario
+from selector.store import list_decisions, list_scenarios, save_decision, save_scenario
 from tests.selector.decisions import DAY, decide, scenario
 from workloads.store import downgrade, engine, upgrade
 
@@ -37,6 +38,25 @@ def mail(**document):
 
 
 # ---- versions ----
+
+
+def test_two_of_one_second_stand_in_the_order_they_were_saved(kept):
+    for parts, name in enumerate("ZAM"):
+        save_scenario(kept, scenario(name=name), created=NOON + timedelta(microseconds=parts))
+    assert [saved.name for saved in list_scenarios(kept)] == ["M", "A", "Z"]
+    for parts, labels in enumerate((3, 1, 2)):
+        save_decision(kept, decide(labelled_examples=labels), created=NOON + timedelta(milliseconds=parts))
+    assert [found.document["workload"]["labelled_examples"] for found in list_decisions(kept)] == [2, 1, 3]
+
+
+def test_two_of_one_moment_stand_in_the_same_order_whoever_came_first(tmp_path):
+    orders = []
+    for names in ("ABC", "CAB", "BCA"):
+        database = Settings(data_dir=tmp_path, database_url=f"sqlite:///{tmp_path / names}.sqlite3")
+        for name in names:
+            save_scenario(database, scenario(name=name), created=NOON)
+        orders.append([saved.name for saved in list_scenarios(database)])
+    assert orders[0] == orders[1] == orders[2]
 
 
 def test_a_version_says_who_when_why_and_with_which_prices_and_method(kept):

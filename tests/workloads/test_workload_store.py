@@ -55,6 +55,7 @@ def test_an_unknown_id_is_wrong_input(kept):
 
 def test_times_are_kept_in_utc():
     assert utc_text(datetime(2026, 11, 1, 14, tzinfo=timezone(timedelta(hours=2)))) == "2026-11-01T12:00:00+00:00"
+    assert utc_text(NOON) < utc_text(NOON + timedelta(microseconds=1)) < utc_text(NOON + timedelta(seconds=1))
     with pytest.raises(ValueError, match="time zone"):
         utc_text(datetime(2026, 11, 1))
 
