@@ -81,6 +81,8 @@ class Probe:
 
         One request at a time says little of serving, except of llama.cpp, which is mostly used so: other engines need more in flight.
         """
+        if not self.corrections:
+            return None
         name = engine_id(engine)
         exact = self.corrections.get((device.name, name))
         if exact is None or ("serving" not in exact.phases and name != "llama.cpp"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TypeAlias
 
 import numpy as np
@@ -70,7 +70,7 @@ class Footprint:
     weight_bits: float
     exact: bool = True
 
-    @property
+    @cached_property
     def is_mixture(self) -> bool:
         """Whether tokens are routed to experts."""
         return bool(np.any(np.asarray(self.expert_bytes) > 0))

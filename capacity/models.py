@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from importlib import resources
 from typing import Self
 
@@ -279,6 +279,7 @@ def quantization(text: str) -> Quantization:
     return found
 
 
+@lru_cache(maxsize=1024)
 def find_quantization(text: str) -> Quantization | None:
     """The precision that a spelling means ('Q4_K_M', 'UD-Q4_K_XL', 'w4a16'), or None."""
     index = _quantization_index()

@@ -380,6 +380,7 @@ def memory_class(device: Accelerator) -> str:
     return "apple" if device.kind == "apple_soc" else device.memory_kind
 
 
+@lru_cache(maxsize=1024)
 def engine_id(engine: str) -> str:
     """The engine that a free name means, by its beginning: 'llama.cpp/llamafile 0.9' is llama.cpp, 'TensorRT-LLM' trtllm."""
     lowered = engine.strip().lower()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.resources import files
 from typing import Final
@@ -266,22 +266,33 @@ def _notes() -> dict[str, _Note]:
 
 
 def _note(key: str, used: Assumptions) -> AssumptionNote:
-    note, field = _notes()[key], Assumptions.model_fields[key]
+    default = _defaults()[key]
     value = getattr(used, key)
-    changed = value != field.default
-    source = note.source.model_copy(
-        update={"url": "entered by the user", "note": f"default: {field.default if field.default is not None else note.usual}"}
-    )
+    if value == default.base:
+        return default
+    was = default.base if default.base is not None else default.value
+    source = default.source.model_copy(update={"url": "entered by the user", "note": f"default: {was}"})
+    return replace(default, value=default.value if value is None else f"{value:g}", source=source, basis=Basis.ASSUMED, changed=True)
+
+
+@lru_cache(maxsize=1)
+def _defaults() -> dict[str, AssumptionNote]:
+    """Every note as it stands where nothing was entered."""
+    return {key: _default(key) for key in Assumptions.model_fields}
+
+
+def _default(key: str) -> AssumptionNote:
+    note, field = _notes()[key], Assumptions.model_fields[key]
     return AssumptionNote(
         key=key,
         label=note.label,
         unit=note.unit,
         help=field.description or "",
-        value=note.usual if value is None else f"{value:g}",
+        value=note.usual if field.default is None else f"{field.default:g}",
         base=field.default,
         low=note.low,
         high=note.high,
-        source=source if changed else note.source,
-        basis=Basis.ASSUMED if changed else note.basis,
-        changed=changed,
+        source=note.source,
+        basis=note.basis,
+        changed=False,
     )

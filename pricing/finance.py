@@ -51,6 +51,8 @@ def payback_months(cash_flow: CashFlow) -> NDArray[np.float64]:
     running = np.concatenate([start, start + np.cumsum(cash_flow.monthly_usd, axis=-1)], axis=-1)
     # A hundredth of a cent is rounding of the sum, not a debt.
     below = running < -1e-4
+    if running.ndim == 1:
+        return np.asarray(_payback_of_one(running.tolist(), below.tolist()))
     last_below = running.shape[-1] - 1 - np.argmax(below[..., ::-1], axis=-1)
     index = np.minimum(last_below, running.shape[-1] - 2)[..., np.newaxis]
     low = np.take_along_axis(running, index, axis=-1)[..., 0]
@@ -59,6 +61,17 @@ def payback_months(cash_flow: CashFlow) -> NDArray[np.float64]:
         inside = np.minimum(-low / (high - low), 1.0)
     never_below = ~below.any(axis=-1)
     return np.asarray(np.where(never_below, 0.0, np.where(below[..., -1], np.nan, index[..., 0] + inside)))
+
+
+def _payback_of_one(running: list[float], below: list[bool]) -> float:
+    """The same of a single cash flow, without arrays: decisions ask it for every option."""
+    if below[-1]:
+        return float("nan")
+    last_below = next((place for place in reversed(range(len(below))) if below[place]), None)
+    if last_below is None:
+        return 0.0
+    low, high = running[last_below], running[last_below + 1]
+    return last_below + min(-low / (high - low), 1.0)
 
 
 def irr_per_year(cash_flow: CashFlow) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from functools import lru_cache
 
 
 class ProviderClass(StrEnum):
@@ -46,6 +47,7 @@ def provider_class(provider_id: str) -> ProviderClass:
     return _CLASSES.get(provider_id, ProviderClass.RESELLER)
 
 
+@lru_cache(maxsize=4096)
 def family_of(model_id: str) -> str:
     """A host's model id as the model's own slug: organisation, tuning, precision and version suffixes taken off.
 
@@ -83,6 +85,7 @@ _SUFFIX_WORDS = """awq bf16 chat fast fp16 fp4 fp8 free hf instant instruct int4
 _SUFFIXES = frozenset(_SUFFIX_WORDS.split())
 
 
+@lru_cache(maxsize=4096)
 def plain(name: str) -> str:
     """A name without case, spaces and punctuation."""
     return re.sub(r"[^a-z0-9]", "", name.casefold())

@@ -279,6 +279,14 @@ class PriceBook:
     own_rents: tuple[Rent, ...] = ()
     own_servers: tuple[ServerRow, ...] = ()
 
+    @cached_property
+    def _known_offers(self) -> dict[str, list[tuple[PriceRow, str]]]:
+        return {}
+
+    @cached_property
+    def _known_hosts(self) -> dict[tuple[str, frozenset[ProviderClass], int], tuple[ApiPrice, ...]]:
+        return {}
+
     @classmethod
     def load(
         cls,
@@ -340,9 +348,21 @@ class PriceBook:
         looked through, deprecated offers are left out. A host reached both directly and through a router is one host, priced directly;
         a host's dearer offers of the same model are in `hidden`. Resellers and aggregators appear only when `classes` asks for them.
         """
-        wanted = frozenset(classes)
+        family, wanted = family_of(model_family), frozenset(classes)
+        rows = self._known_offers.get(family)
+        if rows is None:
+            rows = self._known_offers[family] = self._offers(family)
+        # Every length between two tier edges has the same prices.
+        edges = {tier.above_input_tokens for row, _ in rows for tier in (*row.tiers, *row.window_tiers)}
+        key = (family, wanted, sum(edge < input_tokens for edge in edges))
+        known = self._known_hosts.get(key)
+        if known is None:
+            known = self._known_hosts[key] = self._hosts(rows, input_tokens, wanted)
+        return known
+
+    def _hosts(self, rows: Iterable[tuple[PriceRow, str]], input_tokens: float, wanted: frozenset[ProviderClass]) -> tuple[ApiPrice, ...]:
         offers: dict[str, list[ApiPrice]] = defaultdict(list)
-        for row, layer in self._offers(family_of(model_family)):
+        for row, layer in rows:
             price = _resolved(row, input_tokens, layer, self.overrides.price_window_share)
             if price.provider_class in wanted:
                 offers[price.provider].append(price)

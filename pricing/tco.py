@@ -8,6 +8,7 @@ end; `amortised_server_usd_per_month` is the other view, shown beside it and nev
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +68,20 @@ class GoLive:
     months_to_live: Amount = 0
     baseline_usd: Amount = 0.0
 
+    @cached_property
+    def _known(self) -> dict[int, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        return {}
+
+    def phases(self, months: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """1 in the months in which the option serves (from m + 1), and in which its servers stand (from m, at least 1); read-only."""
+        known = self._known.get(months)
+        if known is None:
+            live = np.asarray(self.months_to_live)
+            known = self._known[months] = _from_month(months, live + 1), _from_month(months, np.maximum(live, 1))
+            for phase in known:
+                phase.flags.writeable = False
+        return known
+
 
 AT_ONCE = GoLive()
 NOTHING_BESIDE = RunningCosts()
@@ -95,7 +110,7 @@ def api_costs(
         cache_write_share=cache_write_share,
         price_factor=price_factor,
     )
-    live = _from_month(months, np.asarray(go_live.months_to_live) + 1)
+    live, _ = go_live.phases(months)
     tokens = tuple(monthly_line(line.name, line.usd * live, months) for line in bill.lines)
     rest = _running_lines(running, live, months, go_live, retraining_usd_per_month)
     return MonthlyCosts(months=months, upfront_lines=nonzero(upfront), lines=tokens + rest)
@@ -168,16 +183,78 @@ def rented_costs(
     commitment: GPUs reserved for a term; what is needed beyond them is rented by the hour. What the term still owes after the horizon is
         not on this bill: see `owed_after_usd`
     """
-    serving, present = _phases(months, go_live)
+    serving, present = go_live.phases(months)
+    rental = rental_usd_per_month(
+        months=months,
+        replicas=replicas,
+        gpus_per_replica=gpus_per_replica,
+        usd_per_gpu_hour=usd_per_gpu_hour,
+        instance_gpus=instance_gpus,
+        commitment=commitment,
+        go_live=go_live,
+    )
+    rest = _running_lines(running, present, months, go_live, retraining_usd_per_month, serving=serving)
+    return MonthlyCosts(months=months, upfront_lines=nonzero(upfront), lines=(monthly_line("rental", rental, months), *rest))
+
+
+def rental_usd_per_month(
+    *,
+    months: int,
+    replicas: Amount,
+    gpus_per_replica: int,
+    usd_per_gpu_hour: Amount,
+    instance_gpus: int = 1,
+    commitment: Commitment | None = None,
+    go_live: GoLive = AT_ONCE,
+) -> NDArray[np.float64]:
+    """The rent alone, shape (..., months): see `rented_costs`."""
+    _, present = go_live.phases(months)
     gpus = billed_gpus(replicas, gpus_per_replica, instance_gpus)
     hourly = gpus * np.asarray(usd_per_gpu_hour)
     if commitment is not None:
         term = _term(months, go_live, commitment)
         beyond = np.maximum(gpus - np.asarray(commitment.gpus) * term, 0.0)
         hourly = beyond * np.asarray(usd_per_gpu_hour) + np.asarray(commitment.gpus) * np.asarray(commitment.usd_per_gpu_hour) * term
-    rental = monthly_line("rental", hourly * HOURS_PER_MONTH * present, months)
-    rest = _running_lines(running, present, months, go_live, retraining_usd_per_month, serving=serving)
-    return MonthlyCosts(months=months, upfront_lines=nonzero(upfront), lines=(rental, *rest))
+    return np.asarray(hourly * HOURS_PER_MONTH * present)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnedServers:
+    """What servers of one's own cost, nobody beside them.
+
+    purchase_usd: at the start, (..., 1)
+    energy_usd, hosting_usd, maintenance_usd: of each month, (..., months)
+    """
+
+    purchase_usd: NDArray[np.float64]
+    energy_usd: NDArray[np.float64]
+    hosting_usd: NDArray[np.float64]
+    maintenance_usd: NDArray[np.float64]
+
+
+def owned_servers(
+    *,
+    months: int,
+    replicas: Amount,
+    gpus_per_replica: int,
+    capex_usd_per_gpu: Amount,
+    power_kw_per_gpu: Amount,
+    owning: OwningCosts,
+    go_live: GoLive = AT_ONCE,
+) -> OwnedServers:
+    """The servers alone: see `owned_costs`."""
+    _, present = go_live.phases(months)
+    count = np.asarray(replicas, dtype=np.float64) * gpus_per_replica
+    # One number for all months stays one number: it is the busiest month's too.
+    bought = count.max(axis=-1, keepdims=True) if count.ndim else count[np.newaxis]
+    capex = bought * np.asarray(capex_usd_per_gpu)
+    power = np.asarray(power_kw_per_gpu)
+    return OwnedServers(
+        purchase_usd=np.asarray(capex),
+        energy_usd=np.asarray(energy_kwh_per_month(count, power, owning.pue) * owning.electricity_usd_per_kwh * present),
+        hosting_usd=np.asarray(bought * power * owning.hosting_usd_per_kw_month * present),
+        maintenance_usd=np.asarray(capex * owning.maintenance_share_per_year / MONTHS_PER_YEAR * present),
+    )
 
 
 def owned_costs(
@@ -200,18 +277,24 @@ def owned_costs(
     capex_usd_per_gpu: device and its share of the host
     power_kw_per_gpu: IT power of device, host and network at full load; idle savings are not assumed
     """
-    serving, present = _phases(months, go_live)
-    gpus = np.broadcast_to(np.asarray(replicas, dtype=np.float64) * gpus_per_replica, _shape(replicas, months))
-    bought = gpus.max(axis=-1, keepdims=True)
-    capex = bought * np.asarray(capex_usd_per_gpu)
-    power = np.asarray(power_kw_per_gpu)
+    serving, present = go_live.phases(months)
+    servers = owned_servers(
+        months=months,
+        replicas=replicas,
+        gpus_per_replica=gpus_per_replica,
+        capex_usd_per_gpu=capex_usd_per_gpu,
+        power_kw_per_gpu=power_kw_per_gpu,
+        owning=owning,
+        go_live=go_live,
+    )
     lines = (
-        monthly_line("energy", energy_kwh_per_month(gpus, power, owning.pue) * owning.electricity_usd_per_kwh * present, months),
-        monthly_line("hosting", bought * power * owning.hosting_usd_per_kw_month * present, months),
-        monthly_line("maintenance", capex * owning.maintenance_share_per_year / MONTHS_PER_YEAR * present, months),
+        monthly_line("energy", servers.energy_usd, months),
+        monthly_line("hosting", servers.hosting_usd, months),
+        monthly_line("maintenance", servers.maintenance_usd, months),
     )
     rest = _running_lines(running, present, months, go_live, retraining_usd_per_month, serving=serving)
-    return MonthlyCosts(months=months, upfront_lines=(upfront_line("servers", capex), *nonzero(upfront)), lines=nonzero(lines) + rest)
+    bought = upfront_line("servers", servers.purchase_usd)
+    return MonthlyCosts(months=months, upfront_lines=(bought, *nonzero(upfront)), lines=nonzero(lines) + rest)
 
 
 def local_costs(
@@ -226,7 +309,7 @@ def local_costs(
     retraining_usd_per_month: Amount = 0.0,
 ) -> MonthlyCosts:
     """A machine that is already there: its energy and the people, no purchase; `machines` of each month, (..., months)."""
-    serving, present = _phases(months, go_live)
+    serving, present = go_live.phases(months)
     count = np.asarray(machines, dtype=np.float64)
     kwh = energy_kwh_per_month(count, power_kw_per_machine, owning.pue)
     energy = monthly_line("energy", kwh * owning.electricity_usd_per_kwh * present, months)
@@ -271,7 +354,7 @@ def amortised_view(costs: MonthlyCosts, owning: OwningCosts) -> MonthlyCosts:
 
 def serving_kwh(*, months: int, gpus: Amount, power_kw_per_gpu: Amount, pue: Amount, go_live: GoLive = AT_ONCE) -> NDArray[np.float64]:
     """kWh of each month, (..., months), in the months in which the servers stand; any placement, whoever pays for it."""
-    _, present = _phases(months, go_live)
+    _, present = go_live.phases(months)
     return np.asarray(energy_kwh_per_month(gpus, power_kw_per_gpu, pue) * present)
 
 
@@ -304,12 +387,6 @@ def _from_month(months: int, first: Amount) -> NDArray[np.float64]:
     return (np.arange(1, months + 1) >= np.asarray(first)).astype(np.float64)
 
 
-def _phases(months: int, go_live: GoLive) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """When the option serves (from m + 1) and when its servers stand (from m, at least month 1)."""
-    live = np.asarray(go_live.months_to_live)
-    return _from_month(months, live + 1), _from_month(months, np.maximum(live, 1))
-
-
 def _term(months: int, go_live: GoLive, commitment: Commitment) -> NDArray[np.float64]:
     """1 in the months of the commitment's term that lie in the horizon; (..., months)."""
     first = np.maximum(np.asarray(go_live.months_to_live), 1)
@@ -324,6 +401,8 @@ def _running_lines(
     retraining_usd_per_month: Amount,
     serving: NDArray[np.float64] | None = None,
 ) -> tuple[CostLine, ...]:
+    if running is NOTHING_BESIDE and not paid(retraining_usd_per_month) and not paid(go_live.baseline_usd):
+        return ()
     serving = present if serving is None else serving
     amounts = (
         ("supporting_infra", running.supporting_infra_usd_per_month, present),
@@ -334,10 +413,6 @@ def _running_lines(
     )
     lines = [monthly_line(name, np.asarray(usd) * when, months) for name, usd, when in amounts if paid(usd)]
     if paid(go_live.baseline_usd):
-        waiting = 1.0 - _from_month(months, np.asarray(go_live.months_to_live) + 1)
+        waiting = 1.0 - go_live.phases(months)[0]
         lines.append(monthly_line("double_running", np.asarray(go_live.baseline_usd) * waiting, months))
     return nonzero(tuple(lines))
-
-
-def _shape(replicas: Amount, months: int) -> tuple[int, ...]:
-    return np.broadcast_shapes(np.shape(replicas), (months,))

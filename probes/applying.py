@@ -74,6 +74,8 @@ class Calibration:
 
         It reaches no further than the highest load that was measured.
         """
+        if not self.curves:
+            return None
         precision = find_quantization(quantization)
         wanted = (device.id, engine_id(engine), model_id, precision.id if precision else quantization, gpus)
         for curve in self.curves:

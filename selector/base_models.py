@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Final, Self
 
@@ -177,6 +177,7 @@ def choice_of(
 # ---- below: how ----
 
 
+@lru_cache(maxsize=1024)
 def _with(option: Option, model_id: str) -> Option:
     title = option.title_form.replace("{model}", model(model_id).name) if option.title_form else option.title
     return replace(option, model=model_id, title=title, hosted_as=model_id if option.hosted_as else "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import log
 
 import numpy as np
@@ -19,7 +19,7 @@ from facts.records import Basis, nearest
 from facts.units import SECONDS_PER_DAY, TOKENS_PER_MTOK
 from pricing.assumptions import Assumptions
 from pricing.costs import Amount, CostLine, MonthlyCosts, upfront_line
-from pricing.finetune import FinetuneCosts, finetune_costs, managed_tuning, teacher_labels_usd, training_gpu_hours
+from pricing.finetune import FinetuneCosts, ManagedTuning, finetune_costs, managed_tuning, teacher_labels_usd, training_gpu_hours
 from pricing.prices import ApiPrice, RentalPrice, RentalTerm, ServerPrice, is_provider
 from pricing.tco import (
     NOTHING_BESIDE,
@@ -32,6 +32,8 @@ from pricing.tco import (
     local_costs,
     owed_after_usd,
     owned_costs,
+    owned_servers,
+    rental_usd_per_month,
     rented_costs,
     serving_kwh,
 )
@@ -156,6 +158,11 @@ class Numbers:
     delay_months: Amount = 0.0
     speed_errors: tuple[tuple[str, Amount], ...] = ()
 
+    @cached_property
+    def go_lives(self) -> dict[tuple[int | None, bool], GoLive]:
+        """Filled by `go_live_of`."""
+        return {}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Bill:
@@ -240,6 +247,20 @@ class Asked:
     baseline_usd: NDArray[np.float64]
     machine: LocalMachine | None = None
     last_resort: frozenset[Arm] = frozenset()
+
+    @cached_property
+    def numbers(self) -> Numbers:
+        """The numbers of the decision itself: every one as it was looked up or entered."""
+        assumed, requirements = self.scenario.assumptions, self.requirements
+        return Numbers(
+            workload=self.scenario.workload,
+            assumptions=assumed,
+            volume=requirements.volume,
+            peak_requests_per_s=np.array([load.requests_per_s for load in requirements.peak_loads]),
+            baseline_usd=self.baseline_usd,
+            api_price=assumed.api_price_path(requirements.horizon_months),
+            rent=assumed.rent_path(requirements.horizon_months),
+        )
 
 
 def evaluate(option: Option, asked: Asked) -> Evaluation:
@@ -348,7 +369,7 @@ def _replica_price(supply: Supply) -> float:
 
 def _bill(supplies: tuple[Supply, ...], asked: Asked) -> Bill:
     """The bill of the cheapest supply."""
-    numbers = numbers_of(asked)
+    numbers = asked.numbers
     supply = supplies[0] if len(supplies) == 1 else min(supplies, key=lambda supply: float(differing_usd(supply, numbers)))
     plan = None if supply.plan is None else _plan(supply, asked, numbers)
     refused = None
@@ -373,20 +394,6 @@ def _bill(supplies: tuple[Supply, ...], asked: Asked) -> Bill:
 # ---- the bill as a function of numbers ----
 
 
-def numbers_of(asked: Asked) -> Numbers:
-    """The numbers of the decision itself: every one as it was looked up or entered."""
-    assumed, requirements = asked.scenario.assumptions, asked.requirements
-    return Numbers(
-        workload=asked.scenario.workload,
-        assumptions=assumed,
-        volume=requirements.volume,
-        peak_requests_per_s=np.array([load.requests_per_s for load in requirements.peak_loads]),
-        baseline_usd=asked.baseline_usd,
-        api_price=assumed.api_price_path(requirements.horizon_months),
-        rent=assumed.rent_path(requirements.horizon_months),
-    )
-
-
 def costs_of(supply: Supply, numbers: Numbers) -> MonthlyCosts:
     """The whole bill of one supply: its servers, and everything beside them; or its tokens."""
     if supply.price is not None:
@@ -398,7 +405,7 @@ def differing_usd(supply: Supply, numbers: Numbers) -> NDArray[np.float64]:
     """What differs between the supplies of one option, over the horizon, shape (...): servers, and training where it is done on them."""
     if supply.price is not None:
         return costs_of(supply, numbers).total_usd
-    usd = server_costs(supply, numbers).total_usd
+    usd = servers_usd(supply, numbers).total_usd
     if supply.training_gpu_hours_per_mtok is None:
         return usd
     return np.asarray(usd + costs_beside(supply, numbers).total_usd)
@@ -406,7 +413,58 @@ def differing_usd(supply: Supply, numbers: Numbers) -> NDArray[np.float64]:
 
 def server_costs(supply: Supply, numbers: Numbers) -> MonthlyCosts:
     """The servers of a supply and their energy, nothing beside them."""
-    return _on_servers(supply, numbers, replicas_of(supply, numbers), NOTHING_BESIDE, (), 0.0, 0.0)
+    return _on_servers(supply, numbers, replicas_of(supply, numbers), NOTHING_BESIDE, (), 0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServersUsd:
+    """What `server_costs` comes to, without its lines: most servers are only priced to be compared.
+
+    upfront_usd: shape (...)
+    months_usd: shape (..., months)
+    """
+
+    upfront_usd: NDArray[np.float64]
+    months_usd: NDArray[np.float64]
+
+    @property
+    def total_usd(self) -> NDArray[np.float64]:
+        """Upfront and all months, shape (...)."""
+        return np.asarray(self.upfront_usd + self.months_usd.sum(axis=-1))
+
+
+def servers_usd(supply: Supply, numbers: Numbers) -> ServersUsd:
+    """The amounts of `server_costs`, by the same formulas and added up in the same order."""
+    replicas = replicas_of(supply, numbers)
+    go_live = go_live_of(supply, numbers)
+    months = np.shape(numbers.volume.requests)[-1]
+    if supply.rental is not None:
+        rent = rental_usd_per_month(
+            months=months,
+            replicas=replicas,
+            gpus_per_replica=supply.gpus,
+            usd_per_gpu_hour=_rent_usd_per_gpu_hour(supply.rental, supply, numbers) * numbers.rent,
+            instance_gpus=max(supply.rental.gpus, 1),
+            commitment=supply.commitment if np.any(replicas) else None,
+            go_live=go_live,
+        )
+        return ServersUsd(upfront_usd=np.asarray(0.0), months_usd=rent)
+    if supply.server is None:
+        costs = server_costs(supply, numbers)
+        return ServersUsd(upfront_usd=costs.upfront_usd, months_usd=costs.month_totals_usd)
+    owned = owned_servers(
+        months=months,
+        replicas=replicas,
+        gpus_per_replica=supply.gpus,
+        capex_usd_per_gpu=supply.server.capex_usd_per_gpu * np.asarray(numbers.server_price),
+        power_kw_per_gpu=supply.power_kw,
+        owning=numbers.assumptions.owning(),
+        go_live=go_live,
+    )
+    return ServersUsd(
+        upfront_usd=np.asarray(owned.purchase_usd[..., 0]),
+        months_usd=np.asarray(owned.energy_usd + owned.hosting_usd + owned.maintenance_usd),
+    )
 
 
 def costs_beside(supply: Supply, numbers: Numbers) -> MonthlyCosts:
@@ -415,7 +473,7 @@ def costs_beside(supply: Supply, numbers: Numbers) -> MonthlyCosts:
     running = numbers.assumptions.running(supply.option.placement.value)
     retraining = training.retraining_usd_per_month if training else 0.0
     nothing = np.zeros(np.shape(numbers.volume.requests)[-1])
-    return _on_servers(supply, numbers, nothing, running, _upfront(supply, numbers, training), retraining, numbers.baseline_usd)
+    return _on_servers(supply, numbers, nothing, running, _upfront(supply, numbers, training), retraining, paying=True)
 
 
 def replicas_of(supply: Supply, numbers: Numbers) -> NDArray[np.float64]:
@@ -440,6 +498,19 @@ def live_after(supply: Supply, numbers: Numbers) -> NDArray[np.float64]:
     return np.asarray(np.minimum(np.maximum(supply.months_to_live + np.asarray(numbers.delay_months), 0.0), months))
 
 
+def go_live_of(supply: Supply, numbers: Numbers, *, paying: bool = False) -> GoLive:
+    """When a supply takes over; supplies that do so in the same month share one.
+
+    paying: with the baseline's bill until then
+    """
+    key = (None if supply.option.baseline else supply.months_to_live, paying)
+    known = numbers.go_lives.get(key)
+    if known is None:
+        baseline_usd = numbers.baseline_usd if paying else 0.0
+        known = numbers.go_lives[key] = GoLive(months_to_live=live_after(supply, numbers), baseline_usd=baseline_usd)
+    return known
+
+
 def spent_if_it_fails_usd(costs: MonthlyCosts) -> NDArray[np.float64]:
     """What is gone when an option fails its test: everything upfront but what the test comes before, servers and implementation."""
     lines = [line.usd for line in costs.upfront_lines if line.name not in ("servers", "implementation")]
@@ -455,7 +526,7 @@ def _token_costs(supply: Supply, price: ApiPrice, numbers: Numbers) -> MonthlyCo
         price,
         running=assumed.running(option.placement.value, baseline=option.baseline),
         upfront=_upfront(supply, numbers, training),
-        go_live=GoLive(months_to_live=live_after(supply, numbers), baseline_usd=numbers.baseline_usd),
+        go_live=go_live_of(supply, numbers, paying=True),
         retraining_usd_per_month=training.retraining_usd_per_month if training else 0.0,
         output_multiplier=assumed.output_multiplier,
         retry_share=assumed.retry_share,
@@ -469,7 +540,7 @@ def _token_costs(supply: Supply, price: ApiPrice, numbers: Numbers) -> MonthlyCo
         numbers.volume,
         supply.escalated,
         escalated_share=assumed.cascade_escalation_share,
-        go_live=GoLive(months_to_live=live_after(supply, numbers)),
+        go_live=go_live_of(supply, numbers),
         output_multiplier=assumed.output_multiplier,
         retry_share=assumed.retry_share,
         price_factor=numbers.api_price * numbers.baseline_price,
@@ -489,7 +560,7 @@ def _kwh(supply: Supply, asked: Asked, numbers: Numbers) -> NDArray[np.float64] 
         gpus=replicas_of(supply, numbers) * supply.gpus,
         power_kw_per_gpu=power_kw,
         pue=numbers.assumptions.pue,
-        go_live=GoLive(months_to_live=live_after(supply, numbers)),
+        go_live=go_live_of(supply, numbers),
     )
 
 
@@ -500,10 +571,11 @@ def _on_servers(
     running: RunningCosts,
     upfront: tuple[CostLine, ...],
     retraining_usd_per_month: Amount,
-    baseline_usd: Amount,
+    *,
+    paying: bool = False,
 ) -> MonthlyCosts:
     months, owning = np.shape(numbers.volume.requests)[-1], numbers.assumptions.owning()
-    go_live = GoLive(months_to_live=live_after(supply, numbers), baseline_usd=baseline_usd)
+    go_live = go_live_of(supply, numbers, paying=paying)
     if supply.rental is not None:
         return rented_costs(
             months=months,
@@ -930,10 +1002,15 @@ def _managed_usd_per_mtok(option: Option, asked: Asked) -> float:
         return option.training_usd_per_mtok
     if asked.scenario.workload.residency is Residency.ON_PREM:
         raise InputError("training data may not leave your premises, and there is no owned server to train on")
-    offer = managed_tuning(params_b(option.model), providers=_cleared(asked))
+    offer = _managed_tuning(params_b(option.model), _cleared(asked))
     if offer is None:
         raise InputError("none of your cleared providers is known to train models of this size")
     return offer.usd_per_mtok
+
+
+@lru_cache(maxsize=1024)
+def _managed_tuning(params_b: float, providers: tuple[str, ...] | None) -> ManagedTuning | None:
+    return managed_tuning(params_b, providers=providers)
 
 
 def _training_gpu_hours_per_mtok(

@@ -24,7 +24,7 @@ from facts.errors import InputError
 from facts.records import nearest
 from pricing.costs import MonthlyCosts
 from selector.catalog import Catalog
-from selector.evaluation import Evaluation, Numbers, Supply, costs_beside, numbers_of, server_costs
+from selector.evaluation import Evaluation, Numbers, Supply, costs_beside, server_costs
 from selector.quality import Kind
 from selector.recommendation import Considered, action_of, best_of, consider, error_cost_usd, expected_of, expected_usd, spent_usd
 from selector.results import Action, Placement
@@ -372,7 +372,7 @@ def _candidates(place: int, considered: Considered, best: Evaluation | None) -> 
         return
     verdict_expected = expected_of(best, fallback, asked)
     assert verdict_expected is not None
-    numbers = numbers_of(asked)
+    numbers = asked.numbers
     for found in considered.evaluations:
         shared = found.option.placement in (Placement.RENTED, Placement.OWNED) and found.option.kind is not Kind.ENCODER
         if not (shared and found.feasible):

@@ -285,10 +285,13 @@ def _co2e_kg(bill: Bill, asked: Asked) -> float | None:
 def _months(costs: MonthlyCosts) -> tuple[Month, ...]:
     names, totals = [line.name for line in costs.lines], costs.month_totals_usd.tolist()
     by_month = np.array([line.usd for line in costs.lines]).reshape(-1, costs.months).T.tolist()
-    return tuple(
-        Month(month=month, lines=tuple(Line(name=name, usd=usd) for name, usd in zip(names, amounts, strict=True)), total_usd=total)
-        for month, (amounts, total) in enumerate(zip(by_month, totals, strict=True), start=1)
-    )
+    found: list[Month] = []
+    for month, (amounts, total) in enumerate(zip(by_month, totals, strict=True), start=1):
+        # Most months are like the one before: they share its lines.
+        same = month > 1 and amounts == by_month[month - 2]
+        lines = found[-1].lines if same else tuple(Line(name=name, usd=usd) for name, usd in zip(names, amounts, strict=True))
+        found.append(Month(month=month, lines=lines, total_usd=total))
+    return tuple(found)
 
 
 def spent_usd(costs: MonthlyCosts) -> float:

@@ -15,13 +15,13 @@ from pricing.costs import MonthlyCosts
 from selector.evaluation import (
     Evaluation,
     Numbers,
+    ServersUsd,
     Supply,
     carries,
     costs_beside,
     costs_of,
     live_after,
-    numbers_of,
-    server_costs,
+    servers_usd,
     spent_if_it_fails_usd,
 )
 from selector.factors import TIE_SHARE, preference
@@ -151,7 +151,7 @@ def _taken(expected: NDArray[np.float64], options: Sequence[OptionWorlds], consi
 def numbers_at(considered: Considered, values: Values) -> Numbers:
     """The decision's numbers with some of them replaced, and the baseline's bill that follows from them."""
     asked = considered.asked
-    base = numbers_of(asked)
+    base = asked.numbers
     workload, months = base.workload, asked.requirements.horizon_months
     changed = {key: value for key, value in values.items() if key in Assumptions.model_fields}
     # A copy is not validated: its numbers may be arrays, and every formula behind them broadcasts.
@@ -250,7 +250,7 @@ def _cheapest(supplies: tuple[Supply, ...], numbers: Numbers, rows: int) -> _Tot
     if any(supply.training_gpu_hours_per_mtok is not None for supply in supplies):
         return reduce(_cheaper, (_totals(costs_of(supply, numbers), rows) for supply in supplies))
     # What stands beside the servers is the same whichever servers are taken: it is computed once.
-    servers = reduce(_cheaper, (_totals(server_costs(supply, numbers), rows) for supply in supplies))
+    servers = reduce(_cheaper, (_servers_totals(servers_usd(supply, numbers), rows) for supply in supplies))
     beside = _totals(costs_beside(supplies[0], numbers), rows)
     return _Totals(
         usd=servers.usd + beside.usd,
@@ -258,6 +258,13 @@ def _cheapest(supplies: tuple[Supply, ...], numbers: Numbers, rows: int) -> _Tot
         spent_usd=beside.spent_usd,
         months_usd=servers.months_usd + beside.months_usd,
     )
+
+
+def _servers_totals(servers: ServersUsd, rows: int) -> _Totals:
+    upfront = np.broadcast_to(servers.upfront_usd, (rows,))
+    months = np.broadcast_to(servers.months_usd, (rows, servers.months_usd.shape[-1]))
+    usd = np.broadcast_to(servers.total_usd, (rows,))
+    return _Totals(usd=usd, upfront_usd=upfront, spent_usd=np.zeros(1), months_usd=months)
 
 
 def _totals(costs: MonthlyCosts, rows: int) -> _Totals:

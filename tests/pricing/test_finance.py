@@ -82,6 +82,12 @@ def test_payback_of_draws_keeps_their_shape():
     assert payback_months(flow([-100.0, -1e9], [[40.0] * 12, [40.0] * 12])).tolist() == pytest.approx([2.5, math.nan], nan_ok=True)
 
 
+@given(upfront=st.floats(-1e5, 1e5), monthly=AMOUNTS)
+def test_one_cash_flow_pays_back_as_it_does_among_draws(upfront, monthly):
+    among = payback_months(flow([upfront, 0.0], [monthly, monthly]))[0]
+    assert float(payback_months(flow(upfront, monthly))) == pytest.approx(float(among), nan_ok=True, abs=1e-12)
+
+
 def test_irr_agrees_with_the_roots_of_the_polynomial():
     monthly = [100, 150, 120, 180, 90, 140] * 2
     roots = np.roots([-1000, *monthly])  # sum of cf_k x^(n-k) = 0, x = 1 + r

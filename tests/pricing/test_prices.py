@@ -159,6 +159,16 @@ def test_each_host_of_an_open_model_stands_once():
     assert blends == sorted(blends)
 
 
+def test_a_book_that_was_asked_before_answers_as_a_new_one_on_both_sides_of_a_tier():
+    asked = PriceBook.load(AS_OF)
+    for tokens in (1_000, 524_288, 524_289, 1_000):  # novita's second tier of MiniMax M3 begins above 524,288 tokens
+        assert asked.hosts("minimax-m3", tokens) == PriceBook.load(AS_OF).hosts("minimax-m3", tokens)
+    one, other = (
+        {price.provider: price.input_usd_per_mtok for price in asked.hosts("minimax-m3", tokens)} for tokens in (524_288, 524_289)
+    )
+    assert one["novita"] < other["novita"]
+
+
 def test_deprecated_offers_are_no_hosts_and_resellers_only_when_asked():
     assert "avian" not in [price.provider for price in BOOK.hosts("llama-3.3-70b", 1000)]
     everyone = BOOK.hosts("llama-3.3-70b", 1000, classes=tuple(ProviderClass))

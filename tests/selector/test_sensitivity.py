@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from facts.errors import InputError
 from selector.__main__ import app
 from selector.catalog import load_catalog
+from selector.evaluation import server_costs, servers_usd
 from selector.quality import Kind
 from selector.ranges import Shape, beta_of, between, drawn_values, known, ranges_of, workload_ranges
 from selector.recommendation import conclude, consider
@@ -34,7 +35,7 @@ from selector.sensitivity import (
     tornado,
     widened,
 )
-from selector.worlds import BLOCK_ROWS, worlds_at
+from selector.worlds import BLOCK_ROWS, numbers_at, worlds_at
 from tests.selector.decisions import DAY, scenario
 
 DEAR = {"prices": {"api_blended_usd_per_mtok": 15}}
@@ -60,6 +61,7 @@ STORIES = {
     "small": {"tokens_per_day": 1e6, "labelled_examples": 300, "complexity": "classification"},
     "errors": {"assumptions": {"usd_per_wrong_case": 0.02, "months_to_live": 2, "rent_change_share_per_year": 0.3}},
     "one_month": {"horizon_months": 1, **DEAR},
+    "reserved": {"tokens_per_day": 1e9, "prices": {"rental_term": "reserved_from", "commitment_months": 12}},
 }
 
 
@@ -97,6 +99,20 @@ def test_without_doubt_every_quantile_is_the_decisions_own_total(name):
         assert found.total_usd == total
         payback = decided.option(found.option_id).payback_months
         assert found.payback_p50_months == (None if payback is None else pytest.approx(payback, rel=1e-9))
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_servers_priced_only_to_be_compared_cost_what_their_bill_says(name):
+    considered = story(name)
+    values = {one.key: drawn_values(one, 5, seed=1) for one in ranges(considered)}
+    for numbers in (considered.asked.numbers, numbers_at(considered, values)):
+        supplies = [supply for found in considered.evaluations for supply in found.supplies if supply.price is None]
+        assert supplies
+        for supply in supplies:
+            bill, compared = server_costs(supply, numbers), servers_usd(supply, numbers)
+            np.testing.assert_array_equal(compared.total_usd, bill.total_usd)
+            np.testing.assert_array_equal(compared.upfront_usd + 0.0 * bill.upfront_usd, bill.upfront_usd)
+            np.testing.assert_array_equal(compared.months_usd, bill.month_totals_usd)
 
 
 @pytest.mark.parametrize("name", STORIES)
