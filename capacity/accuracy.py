@@ -104,6 +104,7 @@ def report(rows: Sequence[MeasuredRow], residuals: Sequence[Residual], shipped: 
         *_table([r for r in residuals if r.how == "device"], lambda residual: (residual.name,)),
         "",
     ]
+    lines += ["## Each device once", "", *_by_device([r for r in residuals if r.how == "device"]), ""]
     lines += ["## Ranking", "", *_ranking([residual for residual in residuals if residual.how == "device"]), ""]
     lines += ["## What repetitions scatter", "", *_repeats(rows), ""]
     lines += ["## Parameters", "", *_parameters(shipped), ""]
@@ -115,7 +116,7 @@ def report(rows: Sequence[MeasuredRow], residuals: Sequence[Residual], shipped: 
         "  judgement, not a measurement.",
         "- Apple chips differ by up to 40 % in how fast they unpack 4-bit weights: M1 Max and M2 Max take 33 to 36 operations a weight, M1",
         "  and M2 Ultra 27, M3 Max 24 or fewer. One chip (M2 Max) holds most rows and lies furthest out, so the figure for chips left out",
-        "  is mostly that of this one; one probe row settles it.",
+        "  is mostly that of this one (see each device once); one probe row settles it.",
         "- Widths that are no multiple of 256 fall back to older block formats; the one such model with rows (Gemma 3 1B under",
         "  llama.cpp) runs 24-35 % slower than estimated. One model is no ground for a parameter.",
         "- Time to first token under load has no rows here; its interval is wide on purpose.",
@@ -208,6 +209,27 @@ def _table(residuals: Sequence[Residual], key: Callable[[Residual], tuple[str, .
         errors = np.array([residual.log_error for residual in groups[name]])
         inside = np.mean([_inside(residual) for residual in groups[name]])
         lines.append(f"| {', '.join(name)} | {len(errors)} | {_percentages(errors)} | {inside:.0%} |")
+    return lines
+
+
+def _by_device(residuals: Sequence[Residual]) -> list[str]:
+    """How far off a device is that the fit has not seen: its own median, and the median of those over the devices of a kind."""
+    groups: dict[tuple[str, str, str], dict[str, list[float]]] = {}
+    for residual in residuals:
+        kind = memory_class(residual.row.case.server.accelerator)
+        devices = groups.setdefault((kind, residual.phase, residual.row.case.engine), {})
+        devices.setdefault(residual.row.device, []).append(residual.log_error)
+    lines = [
+        "A device of many rows does not outvote the others here: each counts with the median of its own rows (bias, rows in brackets).",
+        "",
+        "| memory, phase, engine | devices | median device | furthest | each |",
+        "|---|---|---|---|---|",
+    ]
+    for name in sorted(groups):
+        bias = {device: float(np.expm1(np.median(errors))) for device, errors in groups[name].items()}
+        sizes = np.abs(list(bias.values()))
+        each = ", ".join(f"{device} {bias[device]:+.0%} ({len(groups[name][device])})" for device in sorted(bias))
+        lines.append(f"| {', '.join(name)} | {len(bias)} | {np.median(sizes):.1%} | {sizes.max():.1%} | {each} |")
     return lines
 
 

@@ -12,7 +12,16 @@ from scipy.optimize import nnls
 
 from capacity.accelerators import Accelerator, Server
 from capacity.cases import RATES, Case
-from capacity.device_update import DECODE_MOVES, PREFILL_MOVES, PRIOR_WIDER, ROW_SPREAD, Observation, changed, most_probable
+from capacity.device_update import (
+    DECODE_MOVES,
+    PREFILL_MOVES,
+    PRIOR_WIDER,
+    PROMPT_ROW_SPREAD,
+    ROW_SPREAD,
+    Observation,
+    changed,
+    most_probable,
+)
 from capacity.footprint import footprint
 from capacity.models import ModelSpec
 from capacity.roofline import Efficiency, Layout, decode_step_s, efficiency_for, engine_id, prefill_s, rates, with_factors
@@ -350,7 +359,8 @@ def _observation(entry: _Measured, among: Sequence[_Measured], predict: Predict)
         estimate = predict(case, efficiency)[0]
         return 1.0 / estimate if rate else estimate
 
-    return Observation(time=time, measured=1.0 / entry.value if rate else entry.value, spread=ROW_SPREAD * float(same) ** 0.25)
+    spread = PROMPT_ROW_SPREAD if phase_measured(case) == "prefill" else ROW_SPREAD
+    return Observation(time=time, measured=1.0 / entry.value if rate else entry.value, spread=spread * float(same) ** 0.25)
 
 
 def _factor(measured: Sequence[_Measured], efficiency: Efficiency, predict: Predict) -> float:

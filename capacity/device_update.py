@@ -19,6 +19,8 @@ PRIOR_WIDER = 2.5
 """How much further devices may lie from parameters that were not fitted."""
 ROW_SPREAD = 0.05
 """Scatter of one published row of a model around right parameters of its device: repetitions (2-4 %) and what models differ by."""
+PROMPT_ROW_SPREAD = 0.10
+"""The same of a prompt rate, 0.07 to 0.15 by engine and memory: one prompt says less of a device than one generation."""
 
 
 @dataclass(frozen=True, kw_only=True)
