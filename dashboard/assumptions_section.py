@@ -45,12 +45,12 @@ def show(recommendation: Recommendation) -> None:
         alt="Every assumption with its value, unit, range seen, date, age, basis and source; the column Your value can be edited",
         disabled=[column for column in frame.columns if column != YOURS],
         column_config={
-            "Assumption": st.column_config.TextColumn(width=200),
+            "Assumption": st.column_config.TextColumn(width=250, pinned=True),
             YOURS: st.column_config.NumberColumn(help="Empty: the default counts", format="plain", width=100),
-            USED: st.column_config.TextColumn(width=110),
+            USED: st.column_config.TextColumn(width=125),
             "Unit": st.column_config.TextColumn(width=110),
-            "Seen between": st.column_config.TextColumn(width=120),
-            "Read": st.column_config.TextColumn(width=95),
+            "Seen between": st.column_config.TextColumn(width=140),
+            "Read": st.column_config.TextColumn(width=140),
             "Age": st.column_config.TextColumn(width=75),
             "Source": st.column_config.TextColumn(width="large"),
         },
@@ -85,9 +85,9 @@ def table(notes: tuple[AssumptionNote, ...], used: Assumptions, as_of: date) -> 
             {
                 "Assumption": note.label,
                 YOURS: float(getattr(used, note.key)) if note.changed and getattr(used, note.key) is not None else None,
-                USED: note.value,
+                USED: _in_use(note, getattr(used, note.key)),
                 "Unit": note.unit,
-                "Seen between": f"{note.low:g} and {note.high:g}",
+                "Seen between": f"{_grouped(note.low)} and {_grouped(note.high)}",
                 "Read": fmt.day(note.source.checked) if not note.changed else "",
                 "Age": fmt.age(age_days(note.source, as_of)) if not note.changed else "",
                 "Basis": str(note.basis),
@@ -100,6 +100,15 @@ def table(notes: tuple[AssumptionNote, ...], used: Assumptions, as_of: date) -> 
 
 
 # ---- below: how ----
+
+
+def _in_use(note: AssumptionNote, value: float | None) -> str:
+    return note.value if value is None else _grouped(value)
+
+
+def _grouped(value: float) -> str:
+    """'18,000', '0.144': as short as exact."""
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:g}"
 
 
 def _changed(key: str, names: tuple[str, ...]) -> None:
