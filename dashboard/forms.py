@@ -69,6 +69,7 @@ DETAILS = (
     "output_tokens_mean",
     "input_share",
     "cached_input_share",
+    "tokens_counted_with",
     "peak_to_mean",
     "growth_per_month_share",
     "month_factors",

@@ -97,6 +97,9 @@ class Assumptions(Fact):
     """What one wrong answer more than the baseline's costs you; 0 leaves errors out of the money."""
     output_multiplier: float = Field(default=1.0, ge=1, le=1000)
     """Output tokens billed per visible output token; above 1 for models that think before they answer."""
+    tokenizer_factor: float | None = Field(default=None, gt=0, le=10)
+    """Tokens that an option of another tokenizer makes of a text of which today's counts have one; absent: measured on texts, where
+    tokens_counted_with says whose tokens were counted; 1 leaves the difference out."""
     retry_share: float = Field(default=0.0, ge=0, le=10)
     """Requests sent again, as a share of all; their tokens are billed again."""
     cache_write_share: float = Field(default=0.0, ge=0, le=1)

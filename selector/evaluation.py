@@ -45,9 +45,10 @@ from selector.local import LocalMachine, local_curve, why_no_machine
 from selector.options import Option
 from selector.own_test import gate_of, passed, tested
 from selector.quality import Kind, quality_of
-from selector.results import Arm, Factor, Placement, Plan, QualityPrior, Verdict
+from selector.results import Arm, Factor, Placement, Plan, QualityPrior, TokenCount, Verdict
 from selector.scenarios import Scenario
 from selector.tasks import Task
+from selector.token_counts import UNSAID, tokens_of
 from workloads.demand import Residency, TokenVolume, Workload
 from workloads.requirements import Requirements
 
@@ -75,6 +76,7 @@ class Supply:
     provider: who is paid, or ""
     price: of tokens, or None
     escalated: price of the larger model that the escalated share of the requests goes on to, or None
+    tokens, escalated_tokens: of its own tokenizer, and of that larger model's, for one of the user's counts
     rental, server: of servers, or None
     commitment: servers that are paid for a term, needed or not, or None
     low, high: the cheapest and the dearest comparable offer over the price taken
@@ -99,6 +101,8 @@ class Supply:
     provider: str = ""
     price: ApiPrice | None = None
     escalated: ApiPrice | None = None
+    tokens: TokenCount = UNSAID
+    escalated_tokens: TokenCount = UNSAID
     rental: RentalPrice | None = None
     server: ServerPrice | None = None
     commitment: Commitment | None = None
@@ -137,6 +141,7 @@ class Numbers:
     baseline_price: today's model's own price over the one looked up
     host_place: whose price a managed model is bought at: -1 the cheapest host's, 0 the one taken, 1 the dearest's
     landlord_place: the same of rents
+    tokens_place: how many tokens other tokenizers make: -1 the fewest seen, 0 the median of the counted texts, 1 the most
     server_price: price of owned servers over the estimate
     implementation: one-off work over the assumed
     delay_months: of every option but the baseline
@@ -153,6 +158,7 @@ class Numbers:
     baseline_price: Amount = 1.0
     host_place: Amount = 0.0
     landlord_place: Amount = 0.0
+    tokens_place: Amount = 0.0
     server_price: Amount = 1.0
     implementation: Amount = 1.0
     delay_months: Amount = 0.0
@@ -296,13 +302,14 @@ def evaluate_model(option: Option, asked: Asked) -> Evaluation:
     supplies: tuple[Supply, ...] = ()
     missing: str | None = None
     try:
-        supplies = tuple(_taught(supply, asked) for supply in supplies_of(option, asked))
+        supplies = tuple(_counted(_taught(supply, asked), asked) for supply in supplies_of(option, asked))
         bill = _bill(supplies, asked)
     except InputError as error:
         missing = str(error)
     provider = bill.provider if bill else option.api.partition(":")[0]
     plan, sellers = (bill.plan, bill.sellers) if bill else (None, 0)
-    factors = factors_of(option, workload, provider=provider, sellers=sellers, plan=plan)
+    factor = tokens_of(option.api or option.model, asked.scenario).factor
+    factors = factors_of(option, workload, provider=provider, sellers=sellers, plan=plan, tokens_factor=factor)
     verdicts = screen(
         Candidate(
             option=option,
@@ -311,6 +318,7 @@ def evaluate_model(option: Option, asked: Asked) -> Evaluation:
             task=asked.task,
             provider=provider,
             context_tokens=_context(option, bill),
+            tokens_factor=factor,
             licence=_licence(option),
             total_usd=None if bill is None else float(bill.costs.total_usd),
             last_resort=option.arm in asked.last_resort,
@@ -479,7 +487,7 @@ def costs_beside(supply: Supply, numbers: Numbers) -> MonthlyCosts:
 def replicas_of(supply: Supply, numbers: Numbers) -> NDArray[np.float64]:
     """Whole replicas of each month, (..., months): the peak over one replica's capacity, rounded up, plus spares."""
     assert supply.plan is not None
-    one = supply.plan.capacity_requests_per_s * _speed_factor(supply, numbers)
+    one = supply.plan.capacity_requests_per_s * _speed_factor(supply, numbers) / _token_spread(supply.tokens, numbers)
     return np.asarray(replicas_needed(numbers.peak_requests_per_s, one) + supply.plan.spare_replicas)
 
 
@@ -522,7 +530,7 @@ def _token_costs(supply: Supply, price: ApiPrice, numbers: Numbers) -> MonthlyCo
     training = _training(supply, numbers)
     at_host = _between(numbers.host_place, supply.low, supply.high)
     costs = api_costs(
-        numbers.volume,
+        _own_tokens(numbers.volume, supply.tokens, numbers),
         price,
         running=assumed.running(option.placement.value, baseline=option.baseline),
         upfront=_upfront(supply, numbers, training),
@@ -537,7 +545,7 @@ def _token_costs(supply: Supply, price: ApiPrice, numbers: Numbers) -> MonthlyCo
         return costs
     return cascade_costs(
         costs,
-        numbers.volume,
+        _own_tokens(numbers.volume, supply.escalated_tokens, numbers),
         supply.escalated,
         escalated_share=assumed.cascade_escalation_share,
         go_live=go_live_of(supply, numbers),
@@ -545,6 +553,26 @@ def _token_costs(supply: Supply, price: ApiPrice, numbers: Numbers) -> MonthlyCo
         retry_share=assumed.retry_share,
         price_factor=numbers.api_price * numbers.baseline_price,
     )
+
+
+def _own_tokens(volume: TokenVolume, count: TokenCount, numbers: Numbers) -> TokenVolume:
+    """The user's counts as a tokenizer of its own makes them; the same object where it makes as many."""
+    if count.low == count.high == 1.0:
+        return volume
+    factor = count.factor * _token_spread(count, numbers)
+    return TokenVolume(
+        input_tokens=np.asarray(volume.input_tokens * factor),
+        cached_input_tokens=np.asarray(volume.cached_input_tokens * factor),
+        output_tokens=np.asarray(volume.output_tokens * factor),
+        requests=volume.requests,
+    )
+
+
+def _token_spread(count: TokenCount, numbers: Numbers) -> Amount:
+    """Tokens over those of the factor in use, by the place in the range of the counted texts."""
+    if count.low == count.high:
+        return 1.0
+    return _between(numbers.tokens_place, count.low / count.factor, count.high / count.factor)
 
 
 def _kwh(supply: Supply, asked: Asked, numbers: Numbers) -> NDArray[np.float64] | None:
@@ -691,11 +719,13 @@ def supplies_of(option: Option, asked: Asked) -> tuple[Supply, ...]:
 
 
 def _api_supply(option: Option, asked: Asked) -> Supply:
-    book, tokens = asked.catalog.prices, asked.scenario.workload.input_tokens
+    book, tokens = asked.catalog.prices, asked.scenario.workload.input_tokens * _tokens_factor(option, asked)
     own = option.kind is Kind.BASELINE
     price = book.baseline_price(option.api, input_tokens=tokens) if own else book.api_price(option.api, input_tokens=tokens)
     if option.kind is Kind.CASCADE:
-        escalated = book.baseline_price(asked.scenario.workload.baseline_model, input_tokens=tokens)
+        workload = asked.scenario.workload
+        larger = workload.input_tokens * tokens_of(workload.baseline_model, asked.scenario).factor
+        escalated = book.baseline_price(workload.baseline_model, input_tokens=larger)
         return replace(_token_supply(option, asked, price), escalated=escalated)
     if option.batch:
         price = _partly_in_batches(price, asked.scenario.workload.can_wait_share)
@@ -724,7 +754,7 @@ def _partly_in_batches(price: ApiPrice, share: float) -> ApiPrice:
 
 def _managed_supply(option: Option, asked: Asked) -> Supply:
     """Hosted open weights at the median host of those that are named and, with a region, cleared."""
-    offers = asked.catalog.prices.hosts(option.hosted_as, asked.scenario.workload.input_tokens)
+    offers = asked.catalog.prices.hosts(option.hosted_as, asked.scenario.workload.input_tokens * _tokens_factor(option, asked))
     if option.hosts:
         offers = tuple(price for price in offers if is_provider(price.provider, option.hosts))
     if not offers:
@@ -750,7 +780,7 @@ def _token_supply(option: Option, asked: Asked, price: ApiPrice) -> Supply:
         provider=price.provider,
         price=price,
         training_usd_per_mtok=_managed_usd_per_mtok(option, asked) if option.tuned else 0.0,
-        tokens_per_example=asked.scenario.workload.input_tokens + _answer_tokens(option, asked),
+        tokens_per_example=_example_tokens(option, asked),
         notes=tuple(note for note in (price.time_rule, _same_vendor(option, asked)) if note),
     )
 
@@ -791,7 +821,7 @@ def _server_supply(option: Option, asked: Asked, device_id: str, gpus: int) -> S
     device = accelerator(device_id)
     answer = _answer_tokens(option, asked)
     moved = asked.catalog.calibration.efficiency(device, option.engine)
-    prompt = asked.scenario.workload.input_tokens
+    prompt = _prompt_tokens(option, asked)
     measured = asked.catalog.calibration.served(
         device,
         option.engine,
@@ -802,7 +832,7 @@ def _server_supply(option: Option, asked: Asked, device_id: str, gpus: int) -> S
         output_tokens=answer,
     )
     curve = measured or _curve(option.model, option.quantization, device_id, gpus, option.engine, prompt, answer, moved)
-    plan = _planned(curve, asked, gpus, answer, spare_replicas=asked.scenario.assumptions.spare_replicas)
+    plan = _planned(curve, asked, gpus, prompt, answer, spare_replicas=asked.scenario.assumptions.spare_replicas)
     hours = _training_gpu_hours_per_mtok(option, asked, device_id, rental, owned)
     point = _operating_point(plan, curve)
     supply = Supply(
@@ -826,7 +856,7 @@ def _server_supply(option: Option, asked: Asked, device_id: str, gpus: int) -> S
         measured=next(iter(asked.catalog.calibration.behind(device, option.engine)), "") if moved is not None else "",
         training_usd_per_mtok=_managed_usd_per_mtok(option, asked) if option.tuned and hours is None else 0.0,
         training_gpu_hours_per_mtok=hours,
-        tokens_per_example=asked.scenario.workload.input_tokens + answer,
+        tokens_per_example=prompt + answer,
         notes=TERM_NOTES.get(asked.scenario.prices.rental_term, ()) if rental is not None else (),
     )
     return supply if rental is None else _committed(supply, asked)
@@ -863,9 +893,11 @@ def _rental(asked: Asked, device_id: str, gpus: int) -> tuple[RentalPrice, float
     return rental, offers[0].usd_per_gpu_hour / rental.usd_per_gpu_hour, offers[-1].usd_per_gpu_hour / rental.usd_per_gpu_hour, sellers
 
 
-def _planned(curve: ServingCurve, asked: Asked, gpus: int, answer_tokens: float, *, spare_replicas: int) -> CapacityPlan:
+def _planned(
+    curve: ServingCurve, asked: Asked, gpus: int, prompt_tokens: float, answer_tokens: float, *, spare_replicas: int
+) -> CapacityPlan:
     plan = plan_capacity(
-        replace(asked.requirements.peak_load, output_tokens=answer_tokens),
+        replace(asked.requirements.peak_load, input_tokens=prompt_tokens, output_tokens=answer_tokens),
         asked.requirements.service_level,
         curve,
         utilization_ceiling_share=asked.scenario.assumptions.utilization_ceiling_share,
@@ -925,9 +957,10 @@ def _local_supply(option: Option, asked: Asked) -> Supply:
     machine = asked.machine
     if machine is None:
         raise InputError(why_no_machine(asked.catalog))
-    load = asked.requirements.peak_load
+    prompt, answer = _prompt_tokens(option, asked), asked.scenario.workload.output_tokens * _tokens_factor(option, asked)
+    load = replace(asked.requirements.peak_load, input_tokens=prompt, output_tokens=answer)
     curve = local_curve(machine, _served(option), option.quantization, load)
-    plan = _planned(curve, asked, 1, load.output_tokens, spare_replicas=0)
+    plan = _planned(curve, asked, 1, prompt, answer, spare_replicas=0)
     point = _operating_point(plan, curve)
     return Supply(
         option=option,
@@ -942,7 +975,7 @@ def _local_supply(option: Option, asked: Asked) -> Supply:
         speed_high=point.high80 / point.output_tokens_per_s,
         measured=machine.measurement_id,
         training_usd_per_mtok=_managed_usd_per_mtok(option, asked) if option.tuned else 0.0,
-        tokens_per_example=asked.scenario.workload.input_tokens + _answer_tokens(option, asked),
+        tokens_per_example=_example_tokens(option, asked),
         notes=machine.notes,
     )
 
@@ -955,8 +988,9 @@ def _edge_supply(option: Option, asked: Asked) -> Supply:
         names = [found.name for found in accelerators()]
         raise InputError(f"edge_device '{workload.edge_device}' is not in the device catalogue{nearest(workload.edge_device, names)}")
     moved = asked.catalog.calibration.efficiency(device, option.engine)
-    curve = _curve(option.model, option.quantization, device.id, 1, option.engine, workload.input_tokens, workload.output_tokens, moved)
-    plan = _planned(curve, asked, 1, workload.output_tokens, spare_replicas=0)
+    prompt, answer = _prompt_tokens(option, asked), workload.output_tokens * _tokens_factor(option, asked)
+    curve = _curve(option.model, option.quantization, device.id, 1, option.engine, prompt, answer, moved)
+    plan = _planned(curve, asked, 1, prompt, answer, spare_replicas=0)
     point = _operating_point(plan, curve)
     return Supply(
         option=option,
@@ -971,7 +1005,7 @@ def _edge_supply(option: Option, asked: Asked) -> Supply:
         speed_high=point.high80 / point.output_tokens_per_s,
         measured=next(iter(asked.catalog.calibration.behind(device, option.engine)), "") if moved is not None else "",
         training_usd_per_mtok=_managed_usd_per_mtok(option, asked) if option.tuned else 0.0,
-        tokens_per_example=workload.input_tokens + _answer_tokens(option, asked),
+        tokens_per_example=_example_tokens(option, asked),
         notes=("energy and wear are your users'; updates and support of their devices are not counted",),
     )
 
@@ -984,6 +1018,16 @@ def _speed_group(curve: ServingCurve, device: Accelerator) -> str:
     return f"{curve.engine}.{device.id if curve.basis in (Basis.MEASURED, Basis.CALIBRATED) else memory_class(device)}"
 
 
+def _counted(supply: Supply, asked: Asked) -> Supply:
+    """With the tokens that its tokenizers make of the user's counts, where it is said whose tokens those are."""
+    option = supply.option
+    own = tokens_of(option.api or option.model, asked.scenario)
+    if own is UNSAID:
+        return supply
+    larger = tokens_of(asked.scenario.workload.baseline_model, asked.scenario) if supply.escalated is not None else UNSAID
+    return replace(supply, tokens=own, escalated_tokens=larger)
+
+
 def _taught(supply: Supply, asked: Asked) -> Supply:
     """With the price of a label by today's model, where a share of the missing labels is to be made by it."""
     workload = asked.scenario.workload
@@ -991,8 +1035,10 @@ def _taught(supply: Supply, asked: Asked) -> Supply:
         return supply
     if workload.residency is Residency.ON_PREM:
         raise InputError("labels by today's model would send data outside your premises: set teacher_labels_share to 0")
-    price = asked.catalog.prices.baseline_price(workload.baseline_model, input_tokens=workload.input_tokens)
-    each = teacher_labels_usd(1.0, price, input_tokens=workload.input_tokens, output_tokens=workload.output_tokens)
+    factor = tokens_of(workload.baseline_model, asked.scenario).factor
+    prompt, answer = workload.input_tokens * factor, workload.output_tokens * factor
+    price = asked.catalog.prices.baseline_price(workload.baseline_model, input_tokens=prompt)
+    each = teacher_labels_usd(1.0, price, input_tokens=prompt, output_tokens=answer)
     return replace(supply, teacher_usd_per_label=each, notes=(*supply.notes, TEACHER_NOTE))
 
 
@@ -1054,8 +1100,25 @@ def params_b(model_id: str) -> float:
     return model(model_id).params_total / 1e9
 
 
+def _tokens_factor(option: Option, asked: Asked) -> float:
+    return tokens_of(option.api or option.model, asked.scenario).factor
+
+
+def _prompt_tokens(option: Option, asked: Asked) -> float:
+    """A prompt's mean length in the option's own tokens."""
+    return asked.scenario.workload.input_tokens * _tokens_factor(option, asked)
+
+
 def _answer_tokens(option: Option, asked: Asked) -> float:
-    return ENCODER_ANSWER_TOKENS if option.kind is Kind.ENCODER else asked.scenario.workload.output_tokens
+    """An answer's mean length in the option's own tokens."""
+    if option.kind is Kind.ENCODER:
+        return ENCODER_ANSWER_TOKENS
+    return asked.scenario.workload.output_tokens * _tokens_factor(option, asked)
+
+
+def _example_tokens(option: Option, asked: Asked) -> float:
+    """A training example in the option's own tokens."""
+    return _prompt_tokens(option, asked) + _answer_tokens(option, asked)
 
 
 def _context(option: Option, bill: Bill | None) -> float | None:

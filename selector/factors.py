@@ -21,14 +21,16 @@ ENOUGH_SELLERS: Final = 3
 RANK: Final = {Level.YES: 0, Level.PARTLY: 1, Level.NO: 2}
 
 
-def factors_of(option: Option, workload: Workload, *, provider: str, sellers: int, plan: Plan | None) -> tuple[Factor, ...]:
+def factors_of(
+    option: Option, workload: Workload, *, provider: str, sellers: int, plan: Plan | None, tokens_factor: float = 1.0
+) -> tuple[Factor, ...]:
     """All four, in the order of OrganisationalFactor.
 
     provider: who would be paid, '' for own machines; sellers: how many sell the same thing; plan: its servers, None where tokens are bought
     """
     return (
         _privacy(option, workload, provider),
-        _latency(option, workload, plan),
+        _latency(option, workload.output_tokens * tokens_factor, workload, plan),
         _ownership(option),
         _leverage(option, provider, sellers),
     )
@@ -72,7 +74,7 @@ def _privacy(option: Option, workload: Workload, provider: str) -> Factor:
     return Factor(name=name, level=Level.PARTLY if cleared else Level.NO, because=because)
 
 
-def _latency(option: Option, workload: Workload, plan: Plan | None) -> Factor:
+def _latency(option: Option, answer_tokens: float, workload: Workload, plan: Plan | None) -> Factor:
     name = OrganisationalFactor.LATENCY
     if plan is None:
         if option.placement in (Placement.API, Placement.MANAGED):
@@ -80,7 +82,7 @@ def _latency(option: Option, workload: Workload, plan: Plan | None) -> Factor:
         else:
             because = "its response time cannot be computed without a plan of its servers"
         return Factor(name=name, level=Level.NO, because=because)
-    answer = 1.0 if option.kind is Kind.ENCODER else workload.output_tokens
+    answer = 1.0 if option.kind is Kind.ENCODER else answer_tokens
     whole_s = (plan.ttft_ms + plan.tpot_ms * max(answer - 1.0, 0.0)) / 1000.0
     words = "the label" if option.kind is Kind.ENCODER else f"an answer of {answer:,.0f} tokens"
     because = f"first token after {plan.ttft_ms:,.0f} ms, {words} after {whole_s:,.1f} s at the peak ({plan.basis})"

@@ -34,6 +34,7 @@ class Candidate:
     workload, task: what is asked of it
     provider: who would be paid, '' for the user's own machines
     context_tokens: its context window, None where it is not known
+    tokens_factor: of its own tokens for one of the user's counts
     licence: of its weights, '' where none are served by or for the user
     total_usd: its bill over the horizon, None where it cannot be priced
     last_resort: nothing better is left, so that any chance will do
@@ -47,6 +48,7 @@ class Candidate:
     task: Task
     provider: str
     context_tokens: float | None
+    tokens_factor: float = 1.0
     licence: str = ""
     total_usd: float | None = None
     last_resort: bool = False
@@ -130,7 +132,7 @@ def organisation(candidate: Candidate) -> Verdict:
 
 def context(candidate: Candidate) -> Verdict:
     """Does a mean request fit its context window?"""
-    need = candidate.workload.input_tokens + candidate.workload.output_tokens
+    need = (candidate.workload.input_tokens + candidate.workload.output_tokens) * candidate.tokens_factor
     window = candidate.context_tokens
     if not window:
         reason = f"its context window is not in the catalogue; a mean request takes {need:,.0f} tokens"

@@ -220,6 +220,8 @@ def _own_ranges(asked: Asked, evaluations: tuple[Evaluation, ...]) -> list[Range
         "landlord_place": 0.0,
         "baseline_price": baseline_usd_per_mtok(asked, evaluations),
     }
+    if any(supply.tokens.low < supply.tokens.high for found in evaluations for supply in found.supplies):
+        bases["tokens_place"] = 0.0
     return [_own(_facts()[key], base) for key, base in bases.items()]
 
 

@@ -48,9 +48,11 @@ from selector.results import (
     Recommendation,
     SourceLine,
     TableRow,
+    TokenCount,
 )
 from selector.scenarios import Scenario
 from selector.tasks import task_of
+from selector.token_counts import check_counted_with, unsaid
 from selector.tree import Tree, load_tree, walk
 from workloads.demand import Workload
 from workloads.requirements import requirements_of
@@ -96,6 +98,7 @@ def consider(scenario: Scenario, catalog: Catalog, tree: Tree | None = None) -> 
     """Gates, servers and bill of every option."""
     tree = tree or load_tree()
     workload = scenario.workload
+    check_counted_with(workload)
     requirements = requirements_of(workload)
     path, leaf = walk(tree, workload)
     options = list_options(workload, blended_price=catalog.prices.overrides.api_blended_usd_per_mtok is not None)
@@ -148,7 +151,7 @@ def conclude(considered: Considered) -> Recommendation:
         article_method=linear_rows(scenario.workload, table, results),
         measured=_measured(results, choice, asked),
         alarms=alarms_of(asked, evaluations),
-        not_counted=NOT_COUNTED,
+        not_counted=(*NOT_COUNTED, *unsaid(scenario)),
         sources=sources,
     )
 
@@ -253,8 +256,21 @@ def _result(evaluation: Evaluation, baseline: Evaluation, fallback: Evaluation |
         energy_kwh=None if bill.kwh is None else float(bill.kwh.sum()),
         kwh_per_mtok=None if bill.kwh is None else float(bill.kwh.sum() / (tokens / 1e6)),
         co2e_kg=_co2e_kg(bill, asked),
-        notes=(*bare.notes, *bill.notes, *_what_the_weights_lose(option)),
+        tokens=_tokens(evaluation),
+        notes=(*bare.notes, *bill.notes, *_what_the_weights_lose(option), *_other_tokens(evaluation)),
     )
+
+
+def _tokens(evaluation: Evaluation) -> TokenCount | None:
+    """Its tokenizer against that of the user's counts; None where it is not said whose those are."""
+    count = evaluation.supplies[0].tokens
+    return count if count.because else None
+
+
+def _other_tokens(evaluation: Evaluation) -> tuple[str, ...]:
+    """That its tokenizer is another than that of the user's counts, or is not known."""
+    count = _tokens(evaluation)
+    return (count.because,) if count is not None and count.basis is not Basis.PUBLISHED else ()
 
 
 def _usd_per_right_answer(evaluation: Evaluation, total_usd: float, asked: Asked) -> float | None:

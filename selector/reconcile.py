@@ -288,6 +288,7 @@ class _Forecast:
         self.names = list(dict.fromkeys(name for month in self.months for name in month))
         self.plan: Mapping[str, Any] | None = option["plan"]
         self.volume = requirements_of(validated(Workload, document["workload"], "the decision's workload")).volume
+        self.tokens_factor = float((option.get("tokens") or {}).get("factor", 1.0))
 
     def of(self, line: str, month: int) -> float:
         """A line's USD in a month; `tokens` stands for all token lines, month 0 for what is paid before."""
@@ -299,9 +300,9 @@ class _Forecast:
         return lines.get(line, 0.0)
 
     def tokens(self, line: str, month: int) -> float:
-        """The tokens that a line pays for in a month; all of them for a line that is not of one kind."""
+        """The tokens that a line pays for in a month, in the option's own; all of them for a line that is not of one kind."""
         place = month - 1
-        return float(
+        return self.tokens_factor * float(
             {
                 "tokens_input": self.volume.input_tokens,
                 "tokens_cached_input": self.volume.cached_input_tokens,

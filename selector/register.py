@@ -15,6 +15,7 @@ from pricing.prices import ApiPrice, RentalPrice, ServerPrice
 from selector.evaluation import Asked, Bill, Evaluation, params_b
 from selector.options import Option
 from selector.results import SourceLine
+from selector.token_counts import counted_source
 
 NOT_COUNTED: Final = (
     "taxes, depreciation for tax and currency: the view is pre-tax cash in USD",
@@ -58,6 +59,7 @@ def _of_option(evaluation: Evaluation, asked: Asked) -> tuple[SourceLine, ...]:
         *(_rental(bill.rental, asked) if bill.rental else ()),
         *(_server(bill.server, asked) if bill.server else ()),
         *(_speed(option, bill, asked) if bill.plan else ()),
+        *_tokens(evaluation, asked),
     ]
     return tuple(found)
 
@@ -125,6 +127,15 @@ def _speed(option: Option, bill: Bill, asked: Asked) -> tuple[SourceLine, ...]:
             else f"roofline with the parameters of {engine.engine}{moved}",
         ),
     )
+
+
+def _tokens(evaluation: Evaluation, asked: Asked) -> tuple[SourceLine, ...]:
+    """What its tokenizer makes of the user's counts, where it is said whose those are."""
+    count, model_id = evaluation.supplies[0].tokens, evaluation.option.api or evaluation.option.model
+    if not count.because:
+        return ()
+    value = f"{count.factor:.3g} tokens for one of your counts"
+    return (_line(f"tokens.{model_id}", f"Tokens of {model_id}", value, counted_source(), count.basis, asked, note=count.because),)
 
 
 def _line(key: str, label: str, value: str, source: Source | None, basis: Basis, asked: Asked, note: str = "") -> SourceLine:

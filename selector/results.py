@@ -230,6 +230,23 @@ class Factor:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TokenCount:
+    """How many tokens an option makes of a text of which the user's counts have one.
+
+    factor: in use
+    low, high: range over the counted texts
+    because: the tokenizers and the texts, or why it is 1, in a sentence; '' where nothing is said of whose tokens were counted
+    basis: measured on texts, published (the same tokenizer), or assumed
+    """
+
+    factor: float
+    low: float
+    high: float
+    because: str
+    basis: Basis
+
+
+@dataclass(frozen=True, kw_only=True)
 class MovesMost:
     """The one number that moves a verdict most, each number moved alone to the ends of its range.
 
@@ -319,6 +336,7 @@ class OptionResult:
     tree_pick: the decision tree's own choice
     base_model: which base model it is priced with and which the pilot should try; None for what is bought as an API
     factors: privacy, latency, ownership of the weights and leverage, each with a level and a reason
+    tokens: of its tokenizer for one of the user's counts; None where it is not said whose tokens were counted
     notes: what a reader should know
     """
 
@@ -358,6 +376,7 @@ class OptionResult:
     tree_pick: bool = False
     base_model: BaseModelChoice | None = None
     factors: tuple[Factor, ...] = ()
+    tokens: TokenCount | None = None
     notes: tuple[str, ...] = ()
 
 

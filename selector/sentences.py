@@ -29,6 +29,7 @@ PHRASES: Final = {
     "supporting_infra_owned_usd_per_month": "the infrastructure beside owned servers",
     "supporting_infra_rented_usd_per_month": "the infrastructure beside rented servers",
     "tokens_per_day": "the volume",
+    "tokens_place": "the tokens that other tokenizers make",
 }
 """Numbers whose label does not read well inside a sentence."""
 

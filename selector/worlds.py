@@ -169,6 +169,7 @@ def numbers_at(considered: Considered, values: Values) -> Numbers:
         baseline_price=price,
         host_place=values.get("host_place", 0.0),
         landlord_place=values.get("landlord_place", 0.0),
+        tokens_place=values.get("tokens_place", 0.0),
         server_price=values.get("server_price", 1.0),
         implementation=values.get("implementation", 1.0),
         delay_months=values.get("delay_months", 0.0),

@@ -108,6 +108,9 @@ class Workload(Fact):
     """Mean answer length of a request, in tokens."""
     cached_input_share: float = Field(default=0.0, ge=0, le=1)
     """Share of the input tokens that repeat an earlier prompt's beginning and are billed as cached, 0 to 1."""
+    tokens_counted_with: str = Field(default="", max_length=120)
+    """Whose tokens the volume and the lengths are: a model as provider:model, or a tokenizer as in o200k_base. Stated, an option whose
+    tokenizer makes more or fewer of the same text is billed for those; empty takes the counts as every option's own."""
     complexity: Complexity
     """What the model is asked to do, in the words of the decision tree."""
     task_type: TaskType | None = None

@@ -43,6 +43,13 @@ def routes(ask: Ask, source: str) -> tuple[RouteVolume, ...]:
     )
 
 
+def models_of(routes: Sequence[RouteVolume], route: str | None) -> tuple[str, ...]:
+    """The names of the parts that are looked at, which may be models; none where there are more parts than are told apart."""
+    if route is not None:
+        return (route,)
+    return () if len(routes) >= ROUTES else tuple(one.name for one in routes)
+
+
 def lengths(ask: Ask, source: str, column: str) -> LengthDistribution:
     """Every length of `input_tokens` or `output_tokens` and how often it occurs: quantiles are exact."""
     counted = ask(f"SELECT {column}, count(*) FROM {source} AS r GROUP BY 1 ORDER BY 1")

@@ -10,6 +10,7 @@ from facts.errors import InputError
 from workloads import log_counts as counts
 from workloads.log_formats import LogFormat, TimeUnit, fitting_format, known_zone
 from workloads.store import engine, reading
+from workloads.text_tokens import common_tokenizer
 from workloads.trace_summary import BrokenRow, TraceSummary, moment_of
 
 WHOLE_NUMBERS = frozenset({"smallint", "integer", "bigint"})
@@ -113,6 +114,7 @@ def _summary(
         routes=routes,
         hourly=counts.hourly(ask, source, first_us, last_us, zone) if calendar else None,
         zone=zone if calendar else "",
+        counted_with=common_tokenizer(counts.models_of(routes, route)),
     )
 
 

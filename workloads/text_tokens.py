@@ -8,7 +8,7 @@ another needs 100: what a workload's volume becomes on a model that counts other
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
@@ -204,14 +204,15 @@ def tokenizer_names() -> tuple[str, ...]:
 
 _FAMILIES = (
     (r"gpt-3\.5|gpt-4(?!o|\.)(-|$)|text-embedding", "cl100k_base"),
-    (r"gpt-|chatgpt|o[134](-|$)|gpt-oss", "o200k_base"),
-    (r"llama-?_?[34]|distill-llama", "llama3"),
-    (r"qwen", "qwen2"),
-    (r"deepseek(?!.*(llama|qwen))", "deepseek"),
-    (r"nemo|ministral|mistral-(small|large|medium)|pixtral|magistral|devstral", "mistral_tekken"),
+    (r"gpt-(4o|4\.|[5-9]|oss)|chatgpt-4o|^o[134](-|$)|phi-4-mini", "o200k_base"),
+    (r"phi-4(-|$)", "cl100k_base"),
+    (r"llama-?_?3|distill-llama", "llama3"),
+    (r"qwen-?(2|2\.5|3)(-|:|$)|distill-qwen|qwq", "qwen2"),
+    (r"deepseek-?(chat|reasoner|v3|v4|r1)(?!.*distill)", "deepseek"),
+    (r"nemo(?!tron)|ministral|mistral-(small|medium)|pixtral|magistral|devstral", "mistral_tekken"),
     (r"mistral|mixtral|codestral", "mistral_v3"),
 )
-"""Which models count with which tokenizer, by their names; the first that fits. Others are not known."""
+"""Which models count with which tokenizer, by their names; the first that fits. Others, as of Llama 4 and Qwen 3.5, are not known."""
 
 
 def tokenizer_of(model: str) -> str | None:
@@ -219,6 +220,12 @@ def tokenizer_of(model: str) -> str | None:
     name = model.partition(":")[2] or model
     name = name.rpartition("/")[2].casefold()
     return next((tokenizer for pattern, tokenizer in _FAMILIES if re.search(pattern, name)), None)
+
+
+def common_tokenizer(models: Iterable[str]) -> str:
+    """The one tokenizer of all these models; '' where one of them is not known, or they differ."""
+    found = {tokenizer_of(model) for model in models}
+    return (found.pop() or "") if len(found) == 1 else ""
 
 
 def relative_tokens(tokenizer: str, base: str, languages: Sequence[str] = (), *, code: bool = False) -> RelativeTokens:

@@ -144,6 +144,7 @@ class TraceSummary:
     hourly: complete hours one after the other, None when the log has no calendar
     zone: in which hours of the week and days are counted, "" when the log has no calendar
     counted_texts: tokens that were counted from text, by side and kind of text
+    counted_with: the tokenizer of all its counts, where the names of its models say so or all were counted from text; else ""
     """
 
     name: str
@@ -168,6 +169,7 @@ class TraceSummary:
     hourly: HourlyVolume | None
     zone: str = "UTC"
     counted_texts: tuple[CountedText, ...] = ()
+    counted_with: str = ""
 
     @property
     def mean_requests_per_s(self) -> float:
@@ -244,6 +246,8 @@ def workload_of(summary: TraceSummary, *, complexity: Complexity | None = None, 
     }
     if summary.planning_peak_to_mean is not None:
         stated["peak_to_mean"] = min(1000.0, summary.planning_peak_to_mean)
+    if summary.counted_with:
+        stated["tokens_counted_with"] = summary.counted_with
     if summary.cached_input_share:
         stated["cached_input_share"] = summary.cached_input_share
     if summary.growth is not None and summary.growth.is_clear:
@@ -305,6 +309,7 @@ def summary_json(summary: TraceSummary) -> dict[str, object]:
             for route in summary.routes
         ],
         "counted_texts": [asdict(counted) for counted in summary.counted_texts],
+        "counted_with": summary.counted_with,
         "zone": summary.zone,
         "growth": None if summary.growth is None else asdict(summary.growth),
         "hour_of_week_requests": None if summary.week is None else _week_json(summary.week),

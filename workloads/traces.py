@@ -48,7 +48,7 @@ from workloads.log_sql import (
     tokens_of,
     whole_tokens,
 )
-from workloads.text_tokens import KINDS, TextCounter, text_counter
+from workloads.text_tokens import KINDS, TextCounter, common_tokenizer, text_counter
 from workloads.trace_summary import BrokenRow, CountedText, RouteVolume, TraceSummary, moment_of
 
 MEMORY_LIMIT = "1GiB"
@@ -500,7 +500,7 @@ def _summary(database: duckdb.DuckDBPyConnection, read: list[_Read], route: str 
         raise InputError(f"{log.path} holds no request: 0 rows could be read and {broken} could not{first}")
     if first_us == last_us:
         raise InputError(f"{log.path} holds {requests} request(s) at one moment: a rate needs requests at two moments at least")
-    calendar = log.format.time_unit.has_calendar
+    calendar, texts = log.format.time_unit.has_calendar, _counted_texts(ask, log.format, counter)
     return TraceSummary(
         name=_name(read, route),
         format_id=log.format.id,
@@ -523,8 +523,18 @@ def _summary(database: duckdb.DuckDBPyConnection, read: list[_Read], route: str 
         routes=routes,
         hourly=counts.hourly(ask, "request", first_us, last_us, zone) if calendar else None,
         zone=zone if calendar else "",
-        counted_texts=_counted_texts(ask, log.format, counter),
+        counted_texts=texts,
+        counted_with=_counted_with(texts, counts.models_of(routes, route), requests, counter.tokenizer),
     )
+
+
+def _counted_with(texts: tuple[CountedText, ...], models: Sequence[str], requests: int, tokenizer: str) -> str:
+    """The tokenizer of all counts: that of the models named, or the one that counted every text where the log has nothing else; else ''."""
+    named = common_tokenizer(models)
+    if not texts:
+        return named
+    from_text = {side: sum(text.rows for text in texts if text.side == side) for side in ("input", "output")}
+    return tokenizer if named == tokenizer or set(from_text.values()) == {requests} else ""
 
 
 def _counted_texts(ask: counts.Ask, known: LogFormat, counter: TextCounter) -> tuple[CountedText, ...]:

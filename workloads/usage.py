@@ -21,6 +21,7 @@ from facts.errors import InputError
 from facts.records import Fact, validated
 from facts.units import SECONDS_PER_DAY
 from workloads.demand import Complexity, Workload
+from workloads.text_tokens import common_tokenizer
 from workloads.trace_summary import ASSUMED_COMPLEXITY, PLANNING_WINDOW_S, RouteVolume
 
 LOOK_BYTES = 65_536
@@ -113,6 +114,8 @@ def workload_of_usage(usage: UsageSummary, *, complexity: Complexity | None = No
         "output_tokens_mean": usage.output_tokens / usage.requests,
         "complexity": complexity or ASSUMED_COMPLEXITY,
     }
+    if counted_with := common_tokenizer(model.name for model in usage.models):
+        stated["tokens_counted_with"] = counted_with
     if usage.cached_input_tokens:
         stated["cached_input_share"] = min(1.0, usage.cached_input_tokens / usage.input_tokens) if usage.input_tokens else 0.0
     if usage.bucket_s <= PLANNING_WINDOW_S:

@@ -55,6 +55,7 @@ FREE_PEOPLE = {
 STORIES = {
     "dear": DEAR,
     "list": {},
+    "german": {"tokens_counted_with": "openai:gpt-4o", "languages": ["de"]},
     "on_prem": {"residency": "on_prem"},
     "region": {"residency": "region", "allowed_providers": ["Together", "azure", "aws", "runpod"]},
     "growing": {"tokens_per_day": 2e9, "growth_per_month_share": 0.04, "horizon_months": 18},

@@ -14,6 +14,7 @@ from workloads.text_tokens import (
     KINDS,
     TextClass,
     class_of,
+    common_tokenizer,
     counted_samples,
     ratio_of,
     relative_tokens,
@@ -124,12 +125,22 @@ def test_the_samples_are_in_the_class_that_their_letters_say_and_were_counted_by
         ("deepseek-r1-distill-llama-70b", "llama3"),
         ("mistral-nemo-12b", "mistral_tekken"),
         ("mistral-7b", "mistral_v3"),
+        ("deepseek-r1-distill-qwen-7b", "qwen2"),
+        ("gpt-j-6b", None),
+        ("llama-4-scout", None),
+        ("nemotron-3-super-120b-a12b", None),
+        ("qwen3.5-9b", None),
         ("anthropic:claude-sonnet-4-5", None),
         ("google:gemini-2.5-pro", None),
     ],
 )
 def test_which_tokenizer_a_model_has(model, tokenizer):
     assert tokenizer_of(model) == tokenizer
+
+
+def test_models_of_one_tokenizer_name_it_and_models_of_two_none():
+    assert common_tokenizer(["gpt-4o-2024-08-06", "openai:gpt-4.1-mini"]) == "o200k_base"
+    assert common_tokenizer(["gpt-4o", "gpt-4-turbo"]) == common_tokenizer(["gpt-4o", "support"]) == common_tokenizer([]) == ""
 
 
 def test_an_older_tokenizer_needs_more_tokens_for_german_and_as_many_for_itself():
