@@ -294,6 +294,7 @@ def _usage(usage: UsageSummary) -> None:
     days = usage.span_s / SECONDS_PER_DAY
     st.subheader(fmt.markdown_literal(f"{usage.requests:,} requests in {days:.1f} days of usage"), anchor=False)
     st.caption(f"Added up by the provider in buckets of {fmt.duration(usage.bucket_s)}: lengths are means, no single request is known.")
+    parts.points(usage.remarks)
     rows = [
         {
             "Model": part.name or "(all)",

@@ -1,6 +1,9 @@
 """Reads usage that a provider has already added up, bucket by bucket (OpenAI's usage API), into a workload.
 
-Such exports know volumes and means, but no single request: no quantiles, and peaks only as fine as their buckets.
+Such exports know volumes and means, but no single request: no quantiles, and peaks only as fine as their buckets. The fields of the JSON
+are those of https://developers.openai.com/api/docs/api-reference/usage; the columns of the usage page's CSV are those of a file exported in
+August 2026 (in pmutua/afyaplus-multimodal-intake-assistant): counts with a decimal point, and empty cells in buckets without use. Both were
+read on 2026-11-26.
 """
 
 from __future__ import annotations
@@ -41,6 +44,8 @@ class UsageResult(Fact):
     """Requests."""
     model: str | None = None
     """The model, when the export was grouped by it."""
+    batch: bool | None = None
+    """Whether these requests were sent in batches, when the export was grouped by that."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +57,9 @@ class UsageSummary:
     bucket_s: width of a bucket, seconds
     requests, input_tokens, cached_input_tokens, output_tokens: in all
     busiest_to_mean: tokens of the busiest bucket over the mean bucket of the span
+    empty_before: buckets before the first request
+    buckets: of the span
+    batch_share: share of the requests that were sent in batches, as far as the export says
     models: largest first; one without a name when the export was not grouped by model
     """
 
@@ -63,7 +71,23 @@ class UsageSummary:
     cached_input_tokens: int
     output_tokens: int
     busiest_to_mean: float
+    empty_before: int
+    buckets: int
+    batch_share: float
     models: tuple[RouteVolume, ...]
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a reader must check before using the numbers, one sentence each."""
+        found = []
+        if self.bucket_s > PLANNING_WINDOW_S:
+            found.append(f"CHECK peak_to_mean: buckets of {self.bucket_s:.0f} s hide the busiest minute, so it is the default.")
+        if self.empty_before:
+            found.append(
+                f"CHECK requests_per_day: the first {self.empty_before} of {self.buckets} buckets hold no request and count as quiet ones; "
+                f"if the traffic began later, it is {self.buckets / (self.buckets - self.empty_before):.3g} times as much."
+            )
+        return tuple(found)
 
 
 def is_usage(path: Path) -> bool:
@@ -88,8 +112,10 @@ def summarize_usage(path: Path) -> UsageSummary:
     if requests == 0:
         raise InputError(f"{path} holds {len(buckets)} buckets and 0 requests: nothing can be planned for that")
     per_bucket: dict[int, int] = {}
+    asked: dict[int, int] = {}
     for first, _, found in buckets:
         per_bucket[first] = per_bucket.get(first, 0) + sum(result.input_tokens + result.output_tokens for result in found)
+        asked[first] = asked.get(first, 0) + sum(result.num_model_requests for result in found)
     width = min(bucket[1] - bucket[0] for bucket in buckets)
     tokens = sum(per_bucket.values())
     return UsageSummary(
@@ -101,12 +127,15 @@ def summarize_usage(path: Path) -> UsageSummary:
         cached_input_tokens=sum(result.input_cached_tokens for result in results),
         output_tokens=sum(result.output_tokens for result in results),
         busiest_to_mean=max(per_bucket.values()) * (end - start) / (tokens * width) if tokens else 1.0,
+        empty_before=next(place for place, count in enumerate(asked.values()) if count),
+        buckets=len(asked),
+        batch_share=sum(result.num_model_requests for result in results if result.batch) / requests,
         models=_models(results),
     )
 
 
 def workload_of_usage(usage: UsageSummary, *, complexity: Complexity | None = None, name: str | None = None) -> Workload:
-    """The workload behind a usage export: its mean rate, its mean lengths, its cached share; the peak only from minutes."""
+    """The workload behind a usage export: its mean rate and lengths, its cached and batched shares; the peak only from minutes."""
     stated: dict[str, object] = {
         "name": (name or usage.name)[:120],
         "requests_per_day": usage.requests / usage.span_s * SECONDS_PER_DAY,
@@ -118,6 +147,8 @@ def workload_of_usage(usage: UsageSummary, *, complexity: Complexity | None = No
         stated["tokens_counted_with"] = counted_with
     if usage.cached_input_tokens:
         stated["cached_input_share"] = min(1.0, usage.cached_input_tokens / usage.input_tokens) if usage.input_tokens else 0.0
+    if usage.batch_share:
+        stated["can_wait_share"] = usage.batch_share
     if usage.bucket_s <= PLANNING_WINDOW_S:
         stated["peak_to_mean"] = min(1000.0, max(1.0, usage.busiest_to_mean))
     return validated(Workload, stated, f"the workload of {usage.name}")
@@ -127,10 +158,9 @@ def usage_toml(workload: Workload, usage: UsageSummary, *, complexity_given: boo
     """The workload as TOML, with where it comes from and what to check in comment lines above."""
     comments = [
         f"From the usage export {usage.name}: {usage.requests} requests in {usage.span_s / SECONDS_PER_DAY:.2f} days, "
-        f"in buckets of {usage.bucket_s:.0f} s. Lengths are means; no single request is known."
+        f"in buckets of {usage.bucket_s:.0f} s. Lengths are means; no single request is known.",
+        *usage.remarks,
     ]
-    if usage.bucket_s > PLANNING_WINDOW_S:
-        comments.append(f"CHECK peak_to_mean: buckets of {usage.bucket_s:.0f} s hide the busiest minute, so it is the default.")
     if not complexity_given:
         comments.append(f"CHECK complexity: the export does not say what the answers are for. One of: {', '.join(Complexity)}.")
     top = "".join(f"# {' '.join(comment.split())}\n" for comment in comments)
@@ -214,6 +244,7 @@ def _result(result: Any, where: str) -> UsageResult:
 
 
 def _models(results: list[UsageResult]) -> tuple[RouteVolume, ...]:
+    results = [result for result in results if result.num_model_requests or result.input_tokens or result.output_tokens]
     names = sorted({result.model or "" for result in results})
     found = [_model(name, [result for result in results if (result.model or "") == name]) for name in names]
     return tuple(sorted(found, key=lambda one: -(one.input_tokens + one.output_tokens)))

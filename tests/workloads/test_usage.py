@@ -129,6 +129,38 @@ def test_the_csv_of_the_usage_page_is_the_same_sums(tmp_path):
     assert [(model.name, model.requests) for model in found.models] == [("gpt-4o", 160), ("gpt-4o-mini", 20)]
 
 
+EXPORTED = (
+    "start_time,end_time,start_time_iso,end_time_iso,project_id,num_model_requests,user_id,api_key_id,model,batch,service_tier,"
+    "compute_units,input_tokens,output_tokens,input_cached_tokens,input_cache_write_tokens,input_uncached_tokens,input_text_tokens,"
+    "output_text_tokens,input_cached_text_tokens,input_audio_tokens,input_cached_audio_tokens,output_audio_tokens,input_image_tokens,"
+    "input_cached_image_tokens,output_image_tokens\n"
+    "1785542400,1785628800,2026-08-01T00:00:00+00:00,2026-08-02T00:00:00+00:00,,,,,,,,,,,,,,,,,,,,,,\n"
+    "1785628800,1785715200,2026-08-02T00:00:00+00:00,2026-08-03T00:00:00+00:00,p,4.0,u,k,gpt-4o-mini-2024-07-18,False,default,,"
+    "31422.0,29.0,0.0,0.0,31422.0,31422.0,29.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0\n"
+    "1785628800,1785715200,2026-08-02T00:00:00+00:00,2026-08-03T00:00:00+00:00,p,12.0,u,k,gpt-4.1-2025-04-14,True,default,,"
+    "8000.0,900.0,2000.0,0.0,6000.0,8000.0,900.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0\n"
+    "1785715200,1785801600,2026-08-03T00:00:00+00:00,2026-08-04T00:00:00+00:00,,,,,,,,,,,,,,,,,,,,,,\n"
+)
+"""The columns of August 2026, counts with a decimal point, and days without use."""
+
+
+def test_an_export_with_decimal_points_and_empty_days_is_read_and_told(tmp_path):
+    path = tmp_path / "completions_usage_2026-08-01_2026-08-31.csv"
+    path.write_text(EXPORTED, encoding="utf-8")
+    found = summarize_usage(path)
+    assert (found.requests, found.input_tokens, found.output_tokens, found.cached_input_tokens) == (16, 39_422, 929, 2_000)
+    assert (found.buckets, found.empty_before, found.batch_share) == (3, 1, 12 / 16)
+    assert [model.name for model in found.models] == ["gpt-4o-mini-2024-07-18", "gpt-4.1-2025-04-14"]
+    stated = workload_of_usage(found)
+    assert (stated.requests_per_day, stated.can_wait_share, stated.tokens_counted_with) == (16 / 3, 0.75, "o200k_base")
+    assert "the first 1 of 3 buckets hold no request" in found.remarks[1]
+    assert "it is 1.5 times as much" in found.remarks[1]
+    assert found.remarks[1] in usage_toml(stated, found, complexity_given=False)
+    path.write_text(EXPORTED.replace(",4.0,", ",4.5,"), encoding="utf-8")
+    with pytest.raises(InputError, match=r"line 3: 'num_model_requests' = '4\.5'"):
+        summarize_usage(path)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
