@@ -77,6 +77,16 @@ def check_url(url: str, allowed_hosts: tuple[str, ...] | None = None) -> str:
     return parts._replace(query="", fragment="").geturl().rstrip("/")
 
 
+def closed_name(concurrency: int) -> str:
+    """Name of a level of so many requests in flight, such as c8."""
+    return f"c{concurrency}"
+
+
+def open_name(rate_per_s: float) -> str:
+    """Name of a level at so many requests a second, such as 2.5/s."""
+    return f"{rate_per_s:.4g}/s"
+
+
 def estimate_usd(settings: EndpointSettings, trace: tuple[Arrival, ...] = ()) -> float:
     """The most a run can cost at the given prices: every allowed request at its full lengths."""
     sizes = [(arrival.input_tokens, arrival.output_tokens) for arrival in trace] + [(settings.input_tokens, settings.output_tokens)]
@@ -165,6 +175,8 @@ class _Run:
             await self._fit_lengths()
             try:
                 async for plan in self._plans():
+                    if any(level.name == plan.name for level in self.levels):
+                        continue  # figures go by the level's name
                     result = await self._level(plan)
                     if result.requests:
                         self.levels.append(result)
@@ -180,7 +192,7 @@ class _Run:
         """The levels in their order; each is planned when those before it are known."""
         settings = self.settings
         for count in settings.concurrencies:
-            yield self._plan(name=f"c{count}", concurrency=count)
+            yield self._plan(name=closed_name(count), concurrency=count)
             if self._enough():
                 break
         for rate in settings.rates_per_s:
@@ -227,7 +239,7 @@ class _Run:
             input_tokens=settings.input_tokens,
             output_tokens=settings.output_tokens,
         )
-        return self._plan(name=f"{rate:.4g}/s", rate=rate).model_copy(update={"arrivals": arrivals, "hold_s": hold_s})
+        return self._plan(name=open_name(rate), rate=rate).model_copy(update={"arrivals": arrivals, "hold_s": hold_s})
 
     def _replay(self) -> LevelPlan:
         span = max(self._trace[-1].due_s, 1e-3)
@@ -359,6 +371,9 @@ def check_settings(settings: EndpointSettings) -> None:
     """InputError for settings that cannot work together."""
     if settings.max_usd is not None and not (settings.input_usd_per_mtok or settings.output_usd_per_mtok):
         raise InputError("a cap in USD needs the prices: give input_usd_per_mtok and output_usd_per_mtok")
+    names = [closed_name(count) for count in settings.concurrencies] + [open_name(rate) for rate in settings.rates_per_s]
+    if (twice := next((name for name in names if names.count(name) > 1), None)) is not None:
+        raise InputError(f"the load {twice} is asked for {names.count(twice)} times, and figures go by its name: give each load once")
     if settings.search and not settings.has_limits:
         raise InputError("a search needs a service level to meet: give a limit for TTFT, for the time per token, or for the whole answer")
 

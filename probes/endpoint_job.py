@@ -16,7 +16,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from facts.errors import InputError
-from probes import endpoint
+from probes import endpoint, goodput
 from probes.endpoint_child import EndpointRequest, EndpointSaid
 from probes.load import Arrival
 from probes.lock import HostLock, take_or_wait, wait_for_lock
@@ -59,9 +59,11 @@ class EndpointProbe:
         if self.time_limit_s is not None:
             return self.time_limit_s
         settings = self.settings
-        levels = len(settings.concurrencies) + len(settings.rates_per_s) + len(settings.top_shares) + (12 if settings.search else 0)
+        levels = len(settings.concurrencies) + len(settings.rates_per_s) + len(settings.top_shares) + 1
+        tries = goodput.MOST_TRIES if settings.search else 0
         span = self.trace[-1].due_s if self.trace else 0.0
-        return START_LIMIT_S + span + (levels + 1) * (settings.seconds_per_level + 2.0 * settings.timeout_s)
+        held_s = (levels + tries * endpoint.LONGEST_HOLD) * settings.seconds_per_level
+        return START_LIMIT_S + span + held_s + (levels + tries) * 2.0 * settings.timeout_s
 
 
 class EndpointJob:

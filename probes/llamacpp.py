@@ -318,6 +318,7 @@ class _Context:
         params.type_k = params.type_v = KV_TYPES[settings.kv_type]
         params.flash_attn_type = FLASH_ATTENTION[settings.flash_attention]
         params.kv_unified = False
+        params.swa_full = False  # as llama-bench and llama-server: the library's own default keeps a whole cache for windowed layers
         self._context = api.llama_init_from_model(model, params)
         if not self._context:
             raise InputError(

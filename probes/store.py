@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import lru_cache
 
 from sqlmodel import Field, SQLModel, col, select
@@ -12,6 +13,7 @@ from probes.applying import Applied, Calibration, calibration_of
 from probes.measurement import Measurement
 from workloads.store import session, utc_text
 
+LOG = logging.getLogger(__name__)
 READ_KEPT = 32
 """Read measurements that stay in memory."""
 
@@ -57,14 +59,17 @@ def save_measurement(settings: Settings, measurement: Measurement) -> str:
 def list_measurements(
     settings: Settings, *, kind: str | None = None, model_id: str | None = None, limit: int | None = None
 ) -> tuple[Measurement, ...]:
-    """Kept measurements, newest first; of one kind or model where asked."""
+    """Kept measurements, newest first; of one kind or model where asked.
+
+    One that cannot be read (edited, or written by a newer version into a shared database) is left out and named in the log.
+    """
     query = select(MeasurementRow).order_by(col(MeasurementRow.created).desc(), col(MeasurementRow.id)).limit(limit)
     if kind is not None:
         query = query.where(MeasurementRow.kind == kind)
     if model_id is not None:
         query = query.where(MeasurementRow.model_id == model_id)
     with session(settings, read_only=True) as opened:
-        return tuple(_measurement(row) for row in opened.exec(query).all())
+        return tuple(found for row in opened.exec(query).all() if (found := _readable(row)) is not None)
 
 
 def get_measurement(settings: Settings, measurement_id: str) -> Measurement:
@@ -101,7 +106,8 @@ def list_applied(settings: Settings) -> tuple[tuple[Measurement, Applied], ...]:
     query = select(AppliedRow).order_by(col(AppliedRow.created).desc(), col(AppliedRow.id))
     with session(settings, read_only=True) as opened:
         pairs = [(opened.get(MeasurementRow, row.id), row) for row in opened.exec(query).all()]
-        return tuple((_measurement(kept), Applied.model_validate_json(row.document)) for kept, row in pairs if kept is not None)
+        read = [(_readable(kept), row) for kept, row in pairs if kept is not None]
+        return tuple((measurement, Applied.model_validate_json(row.document)) for measurement, row in read if measurement is not None)
 
 
 def applied_statements(settings: Settings) -> tuple[Applied, ...]:
@@ -129,6 +135,14 @@ def _row(measurement: Measurement) -> MeasurementRow:
         synthetic=bool(measurement.model_file and measurement.model_file.synthetic),
         document=measurement.to_json(),
     )
+
+
+def _readable(row: MeasurementRow) -> Measurement | None:
+    try:
+        return _measurement(row)
+    except InputError as error:
+        LOG.warning("left out: %s", error)
+        return None
 
 
 def _measurement(row: MeasurementRow) -> Measurement:

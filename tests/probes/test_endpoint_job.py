@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from facts.errors import InputError
-from probes import lock
+from probes import goodput, lock
 from probes.endpoint_job import EndpointJob, EndpointProbe
 from probes.lock import HostLock, Place, ProbeBusyError, owner_of, queue_of, wait_for_lock
 from probes.measurement import EndpointSettings, Measurement, Status
@@ -92,6 +92,12 @@ def test_the_time_limit_ends_a_server_that_does_not(own_lock):
 
 
 # ---- the queue ----
+
+
+def test_a_search_is_given_time_for_levels_that_are_held_longer():
+    """A level of a search is held until twenty requests are counted, up to ten times the stated length."""
+    settings = EndpointSettings(url="http://127.0.0.1:1/v1", concurrencies=(), search=True, ttft_limit_ms=1.0, seconds_per_level=600.0)
+    assert EndpointProbe(settings=settings, allowed_hosts=None).limit_s > goodput.MOST_TRIES * 10 * 600.0
 
 
 def test_those_who_wait_stand_in_the_order_they_came(own_lock):

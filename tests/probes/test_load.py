@@ -114,6 +114,25 @@ def test_no_level_is_run_twice():
     assert len(names) == len(set(names))
 
 
+@pytest.mark.parametrize(
+    ("loads", "says"),
+    [
+        ({"concurrencies": (1, 4, 4)}, "the load c4 is asked for 2 times"),
+        ({"concurrencies": (), "rates_per_s": (2.0, 2.00001)}, "the load 2/s is asked for 2 times"),
+    ],
+)
+def test_a_load_that_is_asked_for_twice_is_refused_before_it_is_sent(loads, says):
+    with FakeServer() as server, pytest.raises(InputError, match=says):
+        measure_endpoint(EndpointSettings(url=server.url, **loads), created=NOW)
+    assert not server.requests
+
+
+def test_two_open_levels_of_one_name_are_run_once():
+    measurement, _ = measure(Behaviour(itl_s=0.01), concurrencies=(1,), top_shares=(0.7, 0.7), max_requests=40, seconds_per_level=0.4)
+    assert len(measurement.levels) == 2
+    assert len({figure.name for figure in measurement.derived}) == len(measurement.derived)
+
+
 def test_the_mooncake_lines_are_read_in_their_own_time(tmp_path: Path):
     file = tmp_path / "mooncake.jsonl"
     file.write_text(

@@ -5,8 +5,12 @@ import pytest
 
 from facts.errors import InputError
 from facts.settings import settings
+from probes.applying import THIS_MACHINE, Applied
 from probes.measurement import Environment, LlamaCppSettings, Measurement, Status, TestResult
-from probes.store import get_measurement, list_measurements, save_measurement
+from probes.store import get_measurement, list_applied, list_measurements, save_applied, save_measurement
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+APPLIED_TO = {"engine": "llama.cpp", "model_id": "qwen3-0.6b", "quantization": "Q4_K_M", "device_id": THIS_MACHINE, "gpus": 1}
 
 
 def place(tmp_path: Path):
@@ -57,6 +61,25 @@ def test_a_row_that_was_edited_in_the_database_is_not_believed(tmp_path):
         opened.execute(text("UPDATE measurement SET document = replace(document, '40.0', '90.0')"))
     with pytest.raises(InputError, match="changed after it was written"):
         get_measurement(place(tmp_path), measurement.id)
+
+
+def test_one_that_a_newer_version_wrote_does_not_hide_the_others(tmp_path, caplog):
+    from sqlalchemy import text
+
+    from workloads.store import session
+
+    newer, kept = measured(9), measured(10)
+    for measurement in (newer, kept):
+        save_measurement(place(tmp_path), measurement)
+        save_applied(place(tmp_path), Applied(measurement_id=measurement.id, applied=NOON, who="a", **APPLIED_TO))
+    with session(place(tmp_path)) as opened:
+        change = text(
+            "UPDATE measurement SET document = replace(document, '\"schema_version\": 1', '\"schema_version\": 2') WHERE id = :id"
+        )
+        opened.execute(change, {"id": newer.id})
+    assert list_measurements(place(tmp_path)) == (kept,)
+    assert [measurement for measurement, _ in list_applied(place(tmp_path))] == [kept]
+    assert f"saved measurement {newer.id[:12]}" in caplog.text
 
 
 def test_an_unsealed_measurement_is_not_saved(tmp_path):

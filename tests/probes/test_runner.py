@@ -93,6 +93,14 @@ def test_every_layout_loads_and_runs(shape, tmp_path):
 
 
 @pytest.mark.probe
+def test_windowed_layers_keep_their_window_only_as_in_llama_bench(tmp_path):
+    """With a whole cache gemma's windowed layers would read more than they do under llama-bench and llama-server."""
+    job = run(tmp_path, model=SHAPES["gemma3"], settings=QUICK.model_copy(update={"depths": (2000,), "prompt_tokens": 0, "repetitions": 1}))
+    assert job.state is State.DONE, job.message
+    assert not [line for line in job._record.log if "full-size SWA cache" in line]
+
+
+@pytest.mark.probe
 def test_a_synthetic_file_goes_when_it_is_not_to_be_kept(tmp_path):
     run(tmp_path, keep=False, settings=QUICK.model_copy(update={"repetitions": 1}))
     assert not list((tmp_path / "models").iterdir())
