@@ -26,7 +26,7 @@ from facts import commandline
 from facts.errors import InputError
 from facts.records import validated
 from facts.settings import settings
-from facts.units import BYTES_PER_GB, SECONDS_PER_DAY
+from facts.units import BYTES_PER_GB, BYTES_PER_GIB, SECONDS_PER_DAY
 from pricing.prices import PriceBook
 from probes import applying, bundle, endpoint, environment, ledger, llamacpp, send, timing
 from probes.build import build_state, installed_version
@@ -493,11 +493,12 @@ def _say(event: Event) -> None:
 
 
 def _print(measurement: Measurement) -> None:
-    what = f"{measurement.model_name or measurement.model_id} {measurement.quantization}".strip()
-    out.print(f"{what}, {_engine(measurement)}, {measurement.environment.cpu}, {measurement.status.value}")
+    out.print(f"{_what(measurement)}, {_engine(measurement)}, {measurement.environment.cpu}, {measurement.status.value}")
+    if isinstance(measurement.settings, LlamaCppSettings):
+        out.print(_how(measurement, measurement.settings))
     out.print(_tests_table(measurement) if measurement.tests else _levels_table(measurement))
     generation = measurement.generation_test
-    if generation is not None and measurement.weights_bytes and measurement.proxy is None:
+    if generation is not None and measurement.weights_bytes and measurement.proxy is None and not _is_mixture(measurement):
         weights_gb = measurement.weights_bytes / BYTES_PER_GB
         rate = f"{weights_gb * generation.median:.1f} GB/s"
         out.print(f"{weights_gb:.2f} GB of weights x {generation.median:.2f} tokens/s = {rate}, if every token reads them all.")
@@ -527,6 +528,30 @@ def _print(measurement: Measurement) -> None:
         out.print(f"doubt: {doubt}")
     if measurement.verdict_doubts:
         out.print("A verdict will not rest on it without an explicit yes.")
+
+
+def _what(measurement: Measurement) -> str:
+    """The catalogue's name and the precision where they are known, else what the file or the server calls itself."""
+    if measurement.model_id is None:
+        return measurement.model_name or measurement.quantization
+    random = " (random weights)" if measurement.model_file and measurement.model_file.synthetic else ""
+    return f"{measurement.model_id} {measurement.quantization}".strip() + random
+
+
+def _how(measurement: Measurement, used: LlamaCppSettings) -> str:
+    """The columns that llama-bench prints beside a figure, in words."""
+    size = measurement.weights_bytes or 0
+    loaded = f"{size / BYTES_PER_GB:.2f} GB ({size / BYTES_PER_GIB:.2f} GiB), {(measurement.parameters or 0) / 1e6:,.0f} M parameters"
+    layers = "all layers" if used.gpu_layers < 0 else f"{used.gpu_layers} layers"
+    place = f"{layers} on the accelerator" if measurement.gpu_offload and used.gpu_layers else "on the processor"
+    kept = f"KV {used.kv_type}, flash attention {used.flash_attention}"
+    ways = f"{'mapped' if used.mmap else 'read'}, repack {'on' if used.repack else 'off'}"
+    return f"{loaded}; {measurement.threads} threads, batch {used.batch}/{used.ubatch}, {kept}, {ways}, {place}"
+
+
+def _is_mixture(measurement: Measurement) -> bool:
+    spec = find_model(measurement.model_id) if measurement.model_id else None
+    return bool(spec.experts) if spec else "moe" in measurement.model_name.lower()
 
 
 def _engine(measurement: Measurement) -> str:

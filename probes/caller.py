@@ -10,7 +10,7 @@ import httpx
 
 from facts.records import Fact
 from facts.units import TOKENS_PER_MTOK
-from probes.measurement import EndpointSettings
+from probes.measurement import EndpointSettings, most_requests
 from probes.stream import MAX_BYTES_PER_TOKEN, MAX_EVENT_BYTES, Glance, Stream
 
 _VOCABULARY = (
@@ -63,15 +63,19 @@ class Allowance(Fact):
         return self.model_copy(update={"requests": requests, "tokens": self.tokens // parts, "usd": usd})
 
 
-def full_allowance(settings: EndpointSettings) -> Allowance:
-    """What the settings allow at the start."""
+def full_allowance(settings: EndpointSettings, output_tokens: float | None = None) -> Allowance:
+    """What the settings allow at the start, for answers of so many tokens: no more requests than a measurement has room for."""
+    room = most_requests(settings.output_tokens if output_tokens is None else output_tokens)
+    stated = (
+        f"{settings.max_requests} requests" if settings.max_requests <= room else f"{room} requests, all that a measurement has room for,"
+    )
     return Allowance(
-        requests=settings.max_requests,
+        requests=min(settings.max_requests, room),
         tokens=settings.max_tokens,
         usd=settings.max_usd,
         input_usd_per_mtok=settings.input_usd_per_mtok,
         output_usd_per_mtok=settings.output_usd_per_mtok,
-        stated=(f"{settings.max_requests} requests", f"{settings.max_tokens} tokens", f"{settings.max_usd or 0:g} USD"),
+        stated=(stated, f"{settings.max_tokens} tokens", f"{settings.max_usd or 0:g} USD"),
     )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
+from facts.units import MS_PER_S
 from probes import goodput, timing
 from probes.environment import IDLE_LIMIT, OTHERS_LIMIT, STEAL_LIMIT, missing_instructions
 from probes.measurement import EndpointSettings, LevelResult, LlamaCppSettings, Measurement, RequestTiming, Status, TestResult
@@ -18,6 +20,9 @@ LAG_LIMIT_MS = 10.0
 ANSWERS_HELD = 10.0
 """An open loop is held for so many answers' length at least before its rate is read."""
 LENGTH_MISSED_SHARE = 0.05
+CACHED_SHARE = 0.05
+"""Share of the prompt tokens out of a cache above which a level says nothing of the prompts themselves."""
+OFFLOADED = re.compile(r"offloaded (\d+)/(\d+) layers to GPU")
 
 
 def with_doubts(measurement: Measurement) -> Measurement:
@@ -90,6 +95,9 @@ def _build(measurement: Measurement) -> Iterator[Doubt]:
     if measurement.environment.gpus and not measurement.gpu_offload:
         name = measurement.environment.gpus[0].name
         yield Doubt(text=f"this machine has a {name}, this llama.cpp was built for the processor only: the accelerator was not measured")
+    told = next((found for line in reversed(measurement.log) if (found := OFFLOADED.search(line))), None)
+    if told and measurement.gpu_offload and int(told[1]) < int(told[2]):
+        yield Doubt(text=f"{told[1]} of {told[2]} layers were on the accelerator, the rest on the processor: a figure of both together")
     if measurement.engine_system_info and "OPENMP = 1" not in measurement.engine_system_info and not measurement.gpu_offload:
         yield Doubt(text="this llama.cpp starts its threads anew for each token (no OpenMP): small models read slower than in llama-bench")
     threads, usable = measurement.threads or 0, measurement.environment.usable_cores
@@ -121,10 +129,13 @@ def _endpoint(measurement: Measurement) -> Iterator[Doubt]:
             text = f"{level.name}: requests left {lag.value:.0f} ms late (median, limit {LAG_LIMIT_MS:g} ms): the client is the bottleneck"
             yield Doubt(text=text, blocks=True)
         yield from _client(measurement, level)
+        yield from _few_answers(level)
         good = [request for request in level.requests if request.ok]
         cached = sum(request.cached_input_tokens or 0 for request in good)
         if cached:
-            yield Doubt(text=f"{level.name}: {cached} prompt tokens came from the server's cache, so TTFT reads low", blocks=True)
+            share = cached / max(1, cached, sum(request.input_tokens or 0 for request in good))
+            text = f"{level.name}: {cached:,} prompt tokens ({share:.0%}) came from the server's cache, so TTFT reads low"
+            yield Doubt(text=text, blocks=share > CACHED_SHARE)  # a template's own beginning is the same in every prompt
         if good and any(request.output_tokens is None for request in good):
             yield Doubt(text=f"{level.name}: the server sent no usage; every event with text was counted as one token")
         yield from _lengths(measurement, level.name, good)
@@ -141,6 +152,21 @@ def _endpoint(measurement: Measurement) -> Iterator[Doubt]:
             yield Doubt(text=f"{level.name}: {few}")
         if level.stopped_because:
             yield Doubt(text=f"{level.name}: {level.stopped_because}")
+
+
+def _few_answers(level: LevelResult) -> Iterator[Doubt]:
+    """A held load whose answers are too few or too uneven for a median: those of one length that left inside the window."""
+    start, end = level.window_s
+    held = [request for request in level.requests if request.ok and start <= request.sent_s <= end]
+    if not level.concurrency or not held:
+        return
+    whole_ms = [(request.done_s - request.sent_s) * MS_PER_S for request in held]
+    if len(held) == 1:
+        yield Doubt(text=f"{level.name}: one request was counted: hold it longer", blocks=True)
+    elif (around := timing.median_interval(whole_ms)).half_width_share > timing.VERDICT_SHARE:
+        ends = f"{around.low:.0f} to {around.high:.0f} ms over {len(held)} requests"
+        text = f"{level.name}: the 95 % interval of the median time of a whole answer, {ends}, is wider than +-{timing.VERDICT_SHARE:.0%}"
+        yield Doubt(text=f"{text}: hold it longer", blocks=True)
 
 
 def _due_per_s(level: LevelResult) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import math
 import os
@@ -21,7 +22,7 @@ from urllib.parse import urlsplit
 from facts.errors import InputError
 from facts.records import Fact
 from facts.units import TOKENS_PER_MTOK
-from probes import environment, goodput
+from probes import environment, goodput, timing
 from probes.caller import Budget, Caller, Manner, full_allowance, tokens_beyond
 from probes.doubts import with_doubts
 from probes.goodput import LEAST_COUNTED
@@ -117,7 +118,8 @@ def measure_endpoint(
     machine = environment.read_environment(before)
     start = environment.processor_times()
     own = time.process_time()
-    run = _Run(settings, key if key is not None else os.environ.get(KEY_VARIABLE), report, cancel or threading.Event(), client, trace)
+    seed = prompt_seed(settings.seed, created)
+    run = _Run(settings, seed, key if key is not None else os.environ.get(KEY_VARIABLE), report, cancel or threading.Event(), client, trace)
     meter = PowerMeter() if is_loopback(url) else None  # another machine's accelerators are not this one's
     with meter or contextlib.nullcontext():
         asyncio.run(run.all_levels())
@@ -151,6 +153,7 @@ class _Run:
     def __init__(
         self,
         settings: EndpointSettings,
+        seed: int,
         key: str | None,
         report: Callable[[LevelProgress], None],
         cancel: threading.Event,
@@ -161,8 +164,9 @@ class _Run:
         self.levels: list[LevelResult] = []
         self.message = ""
         self.server = ServerFacts(model=settings.model)
-        self._key, self._limit, self._trace = key, client, trace
-        self._budget = Budget(full_allowance(settings))
+        self._seed, self._key, self._limit, self._trace = seed, key, client, trace
+        longest = max((timing.mean([one.output_tokens for one in trace]) if trace else 0.0, float(settings.output_tokens)))
+        self._budget = Budget(full_allowance(settings, longest))
         self._answer_s = 1.0
         self._shards: Shards | None = None
 
@@ -170,7 +174,7 @@ class _Run:
         """Ask who is there, fit the lengths, run the levels."""
         async with open_client(self.settings.url, key=self._key, timeout_s=self.settings.timeout_s) as client:
             self._client = client
-            self._caller = Caller(self._manner(), client, self.settings.seed)
+            self._caller = Caller(self._manner(), client, self._seed)
             await self._introduce()
             await self._fit_lengths()
             try:
@@ -255,7 +259,7 @@ class _Run:
             if self._shards is not None:
                 await self._shards.__aexit__(None, None, None)
             self._shards = await Shards(parts, KEY_VARIABLE, self._key).__aenter__()
-        seed = self.settings.seed + 1000 * (len(self.levels) + 1)
+        seed = self._seed + 1000 * (len(self.levels) + 1)
         heard: list[Heard] = await self._shards.run(self._caller.manner, plan, self._budget.left, seed, self.cancel, self.report)
         for part in heard:
             self._budget.add(part.sent_requests, part.sent_tokens, part.sent_usd)
@@ -365,6 +369,11 @@ class _Run:
 
 
 # ---- below: small things ----
+
+
+def prompt_seed(seed: int, created: datetime) -> int:
+    """Seed of a run's prompts, of its settings and its time: the same prompts again would be answered from a server's prefix cache."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {created.isoformat()}".encode()).digest()[:6])
 
 
 def check_settings(settings: EndpointSettings) -> None:

@@ -266,7 +266,7 @@ class _Engine:
         buffer = ctypes.create_string_buffer(256)
         self._api.llama_model_desc(self._model, buffer, len(buffer))
         return Loaded(
-            engine_version=_version(),
+            engine_version=_version(self._api),
             system_info=self._api.llama_print_system_info().decode(),
             gpu_offload=bool(self._api.llama_supports_gpu_offload()),
             model_name=buffer.value.decode(errors="replace"),
@@ -486,10 +486,16 @@ def _library() -> ModuleType:
     return api
 
 
-def _version() -> str:
+def _version(api: ModuleType) -> str:
+    """Of the binding, and the commit of llama.cpp's sources that its library names."""
     import llama_cpp
 
-    return f"llama-cpp-python {llama_cpp.__version__}"
+    try:
+        commit = api._lib.ggml_commit
+    except AttributeError:
+        return f"llama-cpp-python {llama_cpp.__version__}"
+    commit.restype = ctypes.c_char_p
+    return f"llama-cpp-python {llama_cpp.__version__}, llama.cpp {commit().decode(errors='replace')}"
 
 
 def _write_log(level: int, text: bytes, _user_data: Any) -> None:

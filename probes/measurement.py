@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -18,6 +19,10 @@ SCHEMA_VERSION = 1
 """1: first version, November 2026."""
 MAX_BYTES = 20_000_000
 """The largest measurement that is read."""
+
+ROW_OF_NUMBERS = re.compile(r"\[\n\s+(?:[-+.\deE]+,?\n\s+)+\]")
+BYTES_PER_STAMP, BYTES_PER_REQUEST = 12, 900
+"""Room that a measurement's text takes for an event with text, and for the rest of its request."""
 
 
 class Status(StrEnum):
@@ -561,8 +566,9 @@ class Measurement(Grown):
         return self.model_file is not None and self.model_file.synthetic
 
     def to_json(self) -> str:
-        """As JSON text that `from_json` reads back to an equal value."""
-        return json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        """As JSON text that `from_json` reads back to an equal value; a row of numbers stands on one line."""
+        text = json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False, allow_nan=False)
+        return ROW_OF_NUMBERS.sub(lambda row: re.sub(r"\s+", "", row[0]), text) + "\n"
 
     @classmethod
     def from_json(cls, text: str | bytes, where: str = "measurement") -> Self:
@@ -597,6 +603,11 @@ class Measurement(Grown):
         if not _same(measurement.derived, figures(measurement)):
             raise InputError(f"{where}: its figures do not follow from its samples by the named formulas: it was not written by a probe")
         return measurement
+
+
+def most_requests(output_tokens: float) -> int:
+    """Requests of so long answers whose stamps fit into a measurement that is still read."""
+    return max(1, int(0.9 * MAX_BYTES / (BYTES_PER_REQUEST + BYTES_PER_STAMP * output_tokens)))
 
 
 def content_hash(measurement: Measurement) -> str:

@@ -44,6 +44,9 @@ ASSERTION = re.compile(r"GGML_ASSERT|GGML_ABORT|what\(\):|error loading model:")
 CRASH_LINE = re.compile(r"terminate called|error|failed|unable|missing|not found", re.IGNORECASE)
 START_LIMIT_S = 900.0
 """Time that writing and loading may take, beside three times the measuring budget."""
+FRESH_PAGES = {"MALLOC_MMAP_THRESHOLD_": "131072"}
+"""Keeps glibc from placing a later buffer where an earlier one was freed: the trial before the tests would move their buffers against
+each other, and some probes then read a prompt 4 % faster than llama-bench, whose process makes each buffer once."""
 WATCH_S = 2.0
 """How long the machine is watched before a probe, for contention."""
 
@@ -255,7 +258,7 @@ class ProbeJob:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd=Path(__file__).resolve().parent.parent,
-            env={**os.environ, "GGML_NO_BACKTRACE": "1"},
+            env={**FRESH_PAGES, **os.environ, "GGML_NO_BACKTRACE": "1"},
             start_new_session=True,
             pass_fds=keep,
         )

@@ -22,6 +22,10 @@ MAX_BYTES_PER_TOKEN = 4_000
 PIECES_PER_BYTE_CAP = 1 / 16
 """An answer may come in so many pieces per byte it may have: one that drips byte by byte fills the memory long before its cap of bytes."""
 MAX_ERROR_CHARACTERS = 200
+STAMP_DIGITS = 6
+"""Stamps are kept to the microsecond."""
+KEPT_OF_FAILED = 1_000
+"""Stamps that are kept of an answer that failed."""
 TAIL_BYTES = 4_096
 """End of an answer that is glanced at while others still run; the usage stands there."""
 USAGE_COUNT = re.compile(rb'"(?:prompt|completion)_tokens"\s*:\s*(\d{1,12})')
@@ -128,17 +132,19 @@ class Stream:
             self._error = found.read(self._pieces)
         else:
             found.read(self._pieces)
-        content = tuple(stamp - zero for stamp in found.content)
+        content = tuple(round(stamp - zero, STAMP_DIGITS) for stamp in found.content)
+        if self._error:
+            content = content[:KEPT_OF_FAILED]  # an endless answer has hundreds of thousands, and no figure counts them
         wanted_input, wanted_output = self._wanted or (None, None)
         return RequestTiming(
-            scheduled_s=self._scheduled - zero,
-            sent_s=self._sent - zero,
-            headers_s=self._headers - zero if self._headers else -1.0,
-            first_chunk_s=found.first - zero if found.first else -1.0,
+            scheduled_s=round(self._scheduled - zero, STAMP_DIGITS),
+            sent_s=round(self._sent - zero, STAMP_DIGITS),
+            headers_s=round(self._headers - zero, STAMP_DIGITS) if self._headers else -1.0,
+            first_chunk_s=round(found.first - zero, STAMP_DIGITS) if found.first else -1.0,
             first_content_s=content[0] if content else -1.0,
-            first_answer_s=found.first_answer - zero if found.first_answer else -1.0,
+            first_answer_s=round(found.first_answer - zero, STAMP_DIGITS) if found.first_answer else -1.0,
             content_s=content,
-            done_s=self._done - zero,
+            done_s=round(self._done - zero, STAMP_DIGITS),
             input_tokens=found.input_tokens,
             cached_input_tokens=found.cached_input_tokens,
             output_tokens=found.output_tokens,

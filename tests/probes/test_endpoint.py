@@ -17,7 +17,7 @@ from probes import endpoint
 from probes.endpoint import check_url, measure_endpoint
 from probes.measurement import EndpointSettings, Measurement, Status
 from probes.send import send_measurement
-from probes.stream import Reading
+from probes.stream import Reading, Stream
 from tests.probes.fake_server import Behaviour, FakeServer
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -82,6 +82,16 @@ def test_prompts_are_as_long_as_the_server_counts_and_differ_from_the_first_word
     assert len({prompt[:40] for prompt in prompts}) == len(prompts)
 
 
+def test_a_second_run_repeats_no_prompt_of_the_first():
+    """Else a server's prefix cache answers: with one seed for all, the second run of a sweep reads far too fast."""
+    with FakeServer(Behaviour(itl_s=0.01)) as server:
+        settings = EndpointSettings(url=server.url, concurrencies=(1,), seconds_per_level=0.2, output_tokens=4)
+        for minute in (0, 1):
+            measure_endpoint(settings, created=NOW.replace(minute=minute))
+        prompts = [body["messages"][0]["content"] for body in server.requests]
+    assert len(set(prompts)) == len(prompts)
+
+
 def test_errors_stand_in_the_denominator_and_raise_a_doubt():
     measurement, _ = measure(Behaviour(fail_every=4, itl_s=0.002), concurrencies=(1,))
     requests = measurement.levels[0].requests
@@ -115,6 +125,29 @@ def test_a_server_without_usage_is_counted_by_events_and_says_so():
 def test_a_prefix_cache_is_noticed():
     measurement, _ = measure(Behaviour(cached_tokens=32))
     assert any("cache" in doubt for doubt in measurement.verdict_doubts)
+
+
+def test_the_beginning_of_every_prompt_in_a_cache_is_said_and_keeps_nothing_from_a_verdict():
+    """A chat template begins each prompt alike: its first block is cached whatever the prompts are."""
+    measurement, _ = measure(Behaviour(cached_tokens=16), input_tokens=400)
+    assert any("(4%) came from the server's cache" in doubt for doubt in measurement.doubts)
+    assert not any("cache" in doubt for doubt in measurement.verdict_doubts)
+
+
+def test_no_more_is_asked_than_a_measurement_has_room_for(monkeypatch):
+    """The stamps of two million answers would be written and could never be read again."""
+    monkeypatch.setattr("probes.measurement.MAX_BYTES", 20_000)
+    measurement, server = measure(Behaviour(), max_requests=2_000_000, seconds_per_level=20.0)
+    assert measurement.levels[0].stopped_because.endswith("requests, all that a measurement has room for, was reached")
+    assert len(server.requests) < 40
+    assert len(measurement.to_json()) < 20_000 + 5_000  # the machine and the settings stand beside the requests
+
+
+def test_a_failed_answer_keeps_a_thousand_stamps_at_most():
+    stream = Stream(scheduled=0.0, zero=0.0, most_bytes=1)
+    stream._error = "it never ended"
+    stream._pieces.extend((float(number), b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n') for number in range(3000))
+    assert len(stream.timing().content_s) == 1000
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,9 @@ from hypothesis import strategies as st
 from facts.errors import InputError
 from probes.doubts import with_doubts
 from probes.measurement import (
+    BYTES_PER_REQUEST,
+    BYTES_PER_STAMP,
+    MAX_BYTES,
     Contention,
     EndpointSettings,
     Environment,
@@ -18,6 +21,7 @@ from probes.measurement import (
     Status,
     TestResult,
     content_hash,
+    most_requests,
 )
 
 CREATED = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -54,6 +58,41 @@ def test_json_brings_back_an_equal_measurement():
 def test_any_samples_survive_the_way_through_json(samples):
     measurement = measured(generation(*samples)).sealed()
     assert Measurement.from_json(measurement.to_json()) == measurement
+
+
+def test_a_request_takes_no_more_room_than_is_reckoned_with():
+    stamps = tuple(round(1244.123456 + number * 0.0123457, 6) for number in range(600))
+    one = request(1234.123456, 1244.123456, [], tokens=600, input_tokens=4096, content_s=stamps, headers_s=1234.123457)
+    levels = [LevelResult(name="c1", concurrency=1, duration_s=1.0, window_s=(0.0, 9999.0), requests=(one,) * count) for count in (1, 101)]
+    settings = EndpointSettings(url="http://127.0.0.1:1/v1")
+    small, large = (len(measured(kind="endpoint", settings=settings, levels=(level,)).sealed().to_json()) for level in levels)
+    assert (large - small) / 100 < BYTES_PER_REQUEST + 600 * BYTES_PER_STAMP
+    assert most_requests(600) * (BYTES_PER_REQUEST + 600 * BYTES_PER_STAMP) < MAX_BYTES
+
+
+def test_a_row_of_numbers_stands_on_one_line_and_words_stay_as_they_are():
+    text = measured(generation(40.5, 1e-05, 42.0), log=("[\n 1,\n 2\n]", "n_ctx = 1")).sealed().to_json()
+    assert '"samples_tokens_per_s": [40.5,1e-05,42.0]' in text
+    assert Measurement.from_json(text).log == ("[\n 1,\n 2\n]", "n_ctx = 1")
+
+
+def test_layers_left_on_the_processor_are_said():
+    partly = measured(generation(40.0, 41.0), gpu_offload=True, log=("load_tensors: offloaded 20/33 layers to GPU",))
+    assert any("20 of 33 layers were on the accelerator" in doubt for doubt in with_doubts(partly).doubts)
+    whole = measured(generation(40.0, 41.0), gpu_offload=True, log=("load_tensors: offloaded 33/33 layers to GPU",))
+    assert not any("layers were on the accelerator" in doubt for doubt in with_doubts(whole).doubts)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "says"),
+    [((1.0,), "c2: one request was counted"), ((1.0, 1.5, 2.0, 2.5), "c2: the 95 % interval of the median"), ((1.0, 1.01, 1.02), "")],
+)
+def test_a_level_of_few_or_uneven_answers_is_kept_from_a_verdict(seconds, says):
+    requests = tuple(request(1.0, 1.0 + took, [], tokens=1, input_tokens=1) for took in seconds)
+    level = LevelResult(name="c2", concurrency=2, duration_s=4.0, window_s=(0.5, 3.0), requests=requests)
+    settings = EndpointSettings(url="http://127.0.0.1:1/v1", output_tokens=1)
+    found = with_doubts(measured(kind="endpoint", settings=settings, levels=(level,)).sealed()).verdict_doubts
+    assert any(doubt.startswith(says) for doubt in found) if says else found == ()
 
 
 def test_the_id_is_the_hash_of_the_content_and_of_nothing_else():

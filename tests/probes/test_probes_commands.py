@@ -128,6 +128,10 @@ def test_the_probe_of_the_readme_writes_keeps_and_lists_a_measurement(tmp_path, 
     assert measurement.parameters == 596_049_920
     assert f"{measurement.generation_test.median:.2f}" in done.stdout
     assert "it says nothing about vLLM on a GPU" in done.stdout
+    assert done.stdout.startswith("qwen3-0.6b Q4_K_M (random weights), llama.cpp (llama-cpp-python ")
+    assert "596 M parameters; " in done.stdout  # with threads, batch, cache type, flash attention: what llama-bench's columns say
+    assert ", batch 2048/512, KV f16, flash attention auto, mapped, repack on, on the processor" in done.stdout
+    assert ", llama.cpp " in measurement.engine_version  # the commit of the sources
     assert measurement.id[:12] in probes("list").stdout
     assert not list(tmp_path.rglob("*.gguf*"))  # --delete
 
