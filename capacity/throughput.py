@@ -180,10 +180,9 @@ def serving_curve(
     layout, copies = best_layout(cost, server, device, parameters, load)
     cap = sequence_cap(cost, server, parameters, load, layout)
     interval = interval_for(kind)
-    points = tuple(
-        _point(closed_loop(cost, device, parameters, load, concurrency=float(count), cap=cap, layout=layout), count, copies, load, interval)
-        for count in _counts(max(1, floor(cap)))
-    )
+    counts = _counts(max(1, floor(cap)))
+    states = closed_loop(cost, device, parameters, load, concurrency=np.array(counts, dtype=np.float64), cap=cap, layout=layout)
+    points = _points(states, counts, copies, load, interval)
     note = "; ".join([memory.sentence, *_doubts(device, parameters, name)])
     return curve(points, max(1, floor(cap)) * copies, note, layout_name(layout, copies))
 
@@ -409,22 +408,28 @@ def layout_name(layout: Layout, copies: int) -> str:
 # --- parts -----------------------------------------------------------------------------------------------------------
 
 
-def _point(state: Steady, count: int, copies: int, load: RequestSize, interval: Interval) -> Throughput:
-    requests = float(state.requests_per_s) * copies
-    output = requests * float(load.output_tokens)
-    ttft, wait = float(state.ttft_s), float(state.wait_s)
-    return Throughput(
-        concurrency=count * copies,
-        ttft_ms=ttft * MS_PER_S,
-        tpot_ms=float(state.tpot_s) * MS_PER_S,
-        ttft_p95_ms=(ttft - wait + TTFT_TAIL * wait) * MS_PER_S,
-        tpot_p95_ms=float(state.tpot_s) * TPOT_TAIL * MS_PER_S,
-        input_tokens_per_s=requests * float(load.input_tokens),
-        output_tokens_per_s=output,
-        requests_per_s=requests,
-        low80=output * interval.low,
-        high80=output * interval.high,
-    )
+def _points(states: Steady, counts: Sequence[int], copies: int, load: RequestSize, interval: Interval) -> tuple[Throughput, ...]:
+    per_count = (states.requests_per_s, states.ttft_s, states.wait_s, states.tpot_s)
+    columns = [np.broadcast_to(np.asarray(values, dtype=np.float64), (len(counts),)).tolist() for values in per_count]
+    points = []
+    for count, one, ttft, wait, tpot in zip(counts, *columns, strict=True):
+        requests = one * copies
+        output = requests * float(load.output_tokens)
+        points.append(
+            Throughput(
+                concurrency=count * copies,
+                ttft_ms=ttft * MS_PER_S,
+                tpot_ms=tpot * MS_PER_S,
+                ttft_p95_ms=(ttft - wait + TTFT_TAIL * wait) * MS_PER_S,
+                tpot_p95_ms=tpot * TPOT_TAIL * MS_PER_S,
+                input_tokens_per_s=requests * float(load.input_tokens),
+                output_tokens_per_s=output,
+                requests_per_s=requests,
+                low80=output * interval.low,
+                high80=output * interval.high,
+            )
+        )
+    return tuple(points)
 
 
 def _counts(cap: int) -> list[int]:

@@ -7,6 +7,7 @@ alone, () for a plain calculation. A parameter that differs by draw is given as 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -80,17 +81,17 @@ class MonthlyCosts:
     upfront_lines: tuple[CostLine, ...] = ()
     lines: tuple[CostLine, ...] = ()
 
-    @property
+    @cached_property
     def upfront_usd(self) -> NDArray[np.float64]:
         """All upfront lines, shape (...)."""
         return np.asarray(sum((line.usd for line in self.upfront_lines), np.float64(0.0)), dtype=np.float64)
 
-    @property
+    @cached_property
     def month_totals_usd(self) -> NDArray[np.float64]:
         """All monthly lines by month, shape (..., months)."""
         return np.asarray(sum((line.usd for line in self.lines), np.zeros(self.months)), dtype=np.float64)
 
-    @property
+    @cached_property
     def total_usd(self) -> NDArray[np.float64]:
         """Upfront and all months, shape (...)."""
         return np.asarray(self.upfront_usd + self.month_totals_usd.sum(axis=-1))

@@ -255,6 +255,11 @@ class Asked:
     last_resort: frozenset[Arm] = frozenset()
 
     @cached_property
+    def plans(self) -> dict[tuple[int, int, float, float, int], tuple[ServingCurve, CapacityPlan]]:
+        """Filled by `_planned`."""
+        return {}
+
+    @cached_property
     def numbers(self) -> Numbers:
         """The numbers of the decision itself: every one as it was looked up or entered."""
         assumed, requirements = self.scenario.assumptions, self.requirements
@@ -896,14 +901,20 @@ def _rental(asked: Asked, device_id: str, gpus: int) -> tuple[RentalPrice, float
 def _planned(
     curve: ServingCurve, asked: Asked, gpus: int, prompt_tokens: float, answer_tokens: float, *, spare_replicas: int
 ) -> CapacityPlan:
-    plan = plan_capacity(
-        replace(asked.requirements.peak_load, input_tokens=prompt_tokens, output_tokens=answer_tokens),
-        asked.requirements.service_level,
-        curve,
-        utilization_ceiling_share=asked.scenario.assumptions.utilization_ceiling_share,
-        spare_replicas=spare_replicas,
-        gpus_per_replica=gpus,
-    )
+    """One server's plan; rented and owned ones of the same curve share it."""
+    key = (id(curve), gpus, prompt_tokens, answer_tokens, spare_replicas)
+    known = asked.plans.get(key)
+    if known is None:
+        plan = plan_capacity(
+            replace(asked.requirements.peak_load, input_tokens=prompt_tokens, output_tokens=answer_tokens),
+            asked.requirements.service_level,
+            curve,
+            utilization_ceiling_share=asked.scenario.assumptions.utilization_ceiling_share,
+            spare_replicas=spare_replicas,
+            gpus_per_replica=gpus,
+        )
+        known = asked.plans[key] = (curve, plan)  # the curve is held, so that its id stays its own
+    _, plan = known
     if plan.refused_because:
         raise InputError(plan.refused_because)
     return plan

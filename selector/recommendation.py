@@ -134,7 +134,8 @@ def conclude(considered: Considered) -> Recommendation:
     results = _against_70b(results, evaluations)
     results = (results[0], *sorted(results[1:], key=_rank))
     results = _mark_tree_pick(results, leaf)
-    results = tuple(replace(result, base_model=_base_model(result, evaluations, results)) for result in results)
+    models = [_base_model(result, evaluations, results) for result in results]
+    results = tuple(result if found is None else replace(result, base_model=found) for result, found in zip(results, models, strict=True))
     choice = _choice(results, considered)
     table = _table(results, baseline.option.id)
     sources = sources_of(evaluations, asked, choice.option_id)
@@ -338,7 +339,7 @@ def _against_70b(results: tuple[OptionResult, ...], evaluations: tuple[Evaluatio
         bill = bills[result.id]
         same = bill is None or bill is best
         payback = None if bill is None or same else _number(payback_months(best.costs - bill.costs))
-        filled.append(replace(result, payback_vs_70b_months=payback))
+        filled.append(result if payback is None else replace(result, payback_vs_70b_months=payback))
     return tuple(filled)
 
 
@@ -359,7 +360,7 @@ def tree_pick(results: Sequence[OptionResult], leaf: Leaf) -> OptionResult | Non
 
 def _mark_tree_pick(results: tuple[OptionResult, ...], leaf: Leaf) -> tuple[OptionResult, ...]:
     pick = tree_pick(results, leaf)
-    return tuple(replace(result, tree_pick=result is pick) for result in results)
+    return tuple(replace(result, tree_pick=True) if result is pick else result for result in results)
 
 
 def _shortlisted(considered: Considered) -> tuple[Evaluation, ...]:

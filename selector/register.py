@@ -33,9 +33,10 @@ def sources_of(evaluations: tuple[Evaluation, ...], asked: Asked, chosen_id: str
     """Prices and speeds of every option that has a bill, the chances, then the assumptions; the recommended option first."""
     ordered = sorted(evaluations, key=lambda found: found.option.id != chosen_id)
     lines: dict[str, SourceLine] = {}
+    users: dict[str, tuple[str, ...]] = {}
     for evaluation in ordered:
         for line in _of_option(evaluation, asked):
-            _note(lines, line, evaluation.option.id)
+            _note(lines, users, line, evaluation.option.id)
     for evaluation in ordered:
         quality = evaluation.quality
         key = f"chance.{evaluation.option.kind}"
@@ -43,7 +44,8 @@ def sources_of(evaluations: tuple[Evaluation, ...], asked: Asked, chosen_id: str
         line = _line(
             key, f"Chance of being good enough: {evaluation.option.title}", value, None, quality.basis, asked, note=quality.because
         )
-        _note(lines, line if not quality.source else replace(line, url=quality.source), evaluation.option.id)
+        _note(lines, users, line if not quality.source else replace(line, url=quality.source), evaluation.option.id)
+    lines = {key: replace(line, option_ids=users[key]) for key, line in lines.items()}
     for note in register(asked.scenario.assumptions):
         value = f"{note.value} {note.unit}".strip()
         lines[f"assumption.{note.key}"] = _line(f"assumption.{note.key}", note.label, value, note.source, note.basis, asked, note=note.help)
@@ -153,7 +155,7 @@ def _line(key: str, label: str, value: str, source: Source | None, basis: Basis,
     )
 
 
-def _note(lines: dict[str, SourceLine], line: SourceLine, option_id: str) -> None:
+def _note(lines: dict[str, SourceLine], users: dict[str, tuple[str, ...]], line: SourceLine, option_id: str) -> None:
     """Keep a line under its key, and that the option uses it."""
-    known = lines.get(line.key, line)
-    lines[line.key] = replace(known, option_ids=(*known.option_ids, option_id))
+    lines.setdefault(line.key, line)
+    users[line.key] = (*users.get(line.key, ()), option_id)
