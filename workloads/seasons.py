@@ -15,6 +15,13 @@ from workloads.log_formats import known_zone
 HOURS_PER_WEEK = 168
 DAYS_FOR_GROWTH = 28
 """Four weeks: with fewer, a busy week and growth cannot be told apart."""
+DAYS_FOR_SEASONS = 730
+"""Two years: with fewer, a season and growth cannot be told apart."""
+DAYS_OF_A_MONTH = 10
+"""A month of which fewer days are there says nothing of its level."""
+MONTHS_OF_A_YEAR = 12
+SEASONS_WRONGLY_SEEN = 0.05
+"""How often twelve equal months may look unequal."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -74,6 +81,30 @@ class Growth:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Seasons:
+    """Volume of each month of the calendar over the mean of the twelve, growth and days of the week taken out; January first.
+
+    factors: their mean is 1
+    low, high: 95 % interval of all twelve together, from the scatter of the same month between years
+    months: months of the log that were fitted
+    """
+
+    factors: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    months: int
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether the interval of any month leaves out 1."""
+        return any(low > 1.0 or high < 1.0 for low, high in zip(self.low, self.high, strict=True))
+
+    def from_month(self, month: int) -> tuple[float, ...]:
+        """The factors with that month (1 is January) first."""
+        return (*self.factors[month - 1 :], *self.factors[: month - 1])
+
+
+@dataclass(frozen=True, kw_only=True)
 class Forecast:
     """Tokens of the days after a log, with the 80 % interval of a single day.
 
@@ -128,7 +159,8 @@ def daily_volume(hourly: HourlyVolume) -> DailyVolume:
 def growth_of(hourly: HourlyVolume) -> Growth | None:
     """Growth of the daily tokens: a straight line through their logarithms, with a level for each day of the week.
 
-    None with fewer than 28 complete days or a day without tokens. The interval takes the days as independent; real days are
+    From two years on a season that is clear has its months' levels beside it. None with fewer than 28 complete days or a day without
+    tokens. The interval takes the days as independent; real days are
     not quite, so it is rather too narrow.
     """
     fitted = _fitted(daily_volume(hourly))
@@ -140,6 +172,35 @@ def growth_of(hourly: HourlyVolume) -> Growth | None:
     return Growth(per_month_share=mid, low_share=low, high_share=high, days=fitted.days)
 
 
+def seasons_of(daily: DailyVolume) -> Seasons | None:
+    """Seasons of the year: a level for each month of the calendar beside a straight line, through the mean logarithm of each month.
+
+    None with fewer than two years of complete days, a day without tokens, or a calendar month that only one year has. Months of which
+    fewer than 10 days are there are left out. A month counts as one observation, however alike its days are.
+    """
+    if daily.tokens.size < DAYS_FOR_SEASONS or not (daily.tokens > 0).all():
+        return None
+    plain = _line_through(daily, np.eye(7)[daily.weekdays])
+    level = np.log(daily.tokens) - np.eye(7)[daily.weekdays] @ plain[1:]
+    cell = _months(daily)
+    _, place, days = np.unique(cell, return_inverse=True, return_counts=True)
+    kept = days >= DAYS_OF_A_MONTH
+    mean, middle = (np.bincount(place, weights=each)[kept] / days[kept] for each in (level, np.arange(cell.size, dtype=np.float64)))
+    calendar = np.unique(cell)[kept] % MONTHS_OF_A_YEAR
+    if np.bincount(calendar, minlength=MONTHS_OF_A_YEAR).min() < 2:
+        return None
+    design = np.column_stack([middle, np.eye(MONTHS_OF_A_YEAR)[calendar]])
+    found, *_ = np.linalg.lstsq(design, mean, rcond=None)
+    residual, freedom = mean - design @ found, mean.size - design.shape[1]
+    apart = np.column_stack([np.zeros(MONTHS_OF_A_YEAR), np.eye(MONTHS_OF_A_YEAR) - 1.0 / MONTHS_OF_A_YEAR])
+    effect = apart @ found
+    spread = np.sqrt(residual @ residual / freedom * np.einsum("ij,jk,ik->i", apart, np.linalg.inv(design.T @ design), apart))
+    reach = _student_quantile(1.0 - SEASONS_WRONGLY_SEEN / 2.0 / MONTHS_OF_A_YEAR, freedom) * spread
+    one = np.exp(effect).mean()
+    low, factors, high = (tuple((np.exp(each) / one).tolist()) for each in (effect - reach, effect, effect + reach))
+    return Seasons(factors=factors, low=low, high=high, months=int(mean.size))
+
+
 def forecast_of(hourly: HourlyVolume, days: int) -> Forecast | None:
     """Tokens of the days to come, along the same line and week as `growth_of`; None where that says nothing.
 
@@ -149,13 +210,14 @@ def forecast_of(hourly: HourlyVolume, days: int) -> Forecast | None:
     fitted = _fitted(daily)
     if fitted is None:
         return None
+    ahead = DailyVolume(first_day=daily.first_day + timedelta(days=int(daily.tokens.size)), requests=np.zeros(days), tokens=np.zeros(days))
     number = daily.tokens.size + np.arange(days, dtype=np.float64)
-    design = np.column_stack([number, np.eye(7)[((daily.first_day.weekday() + number) % 7).astype(np.int64)]])
+    design = np.column_stack([number, _levels(ahead, seasonal=fitted.seasonal)])
     middle = design @ fitted.slope_and_levels
     spread = np.sqrt(fitted.variance * (1.0 + np.einsum("ij,jk,ik->i", design, fitted.covariance, design)))
     reach = _student_quantile(0.9, fitted.freedom) * spread
     return Forecast(
-        first_day=daily.first_day + timedelta(days=int(daily.tokens.size)),
+        first_day=ahead.first_day,
         mid=np.exp(middle),
         low=np.exp(middle - reach),
         high=np.exp(middle + reach),
@@ -167,20 +229,23 @@ def forecast_of(hourly: HourlyVolume, days: int) -> Forecast | None:
 
 @dataclass(frozen=True, kw_only=True)
 class _Fitted:
-    """The line through the logarithms of the daily tokens: slope a day, then the levels of Monday to Sunday."""
+    """The line through the logarithms of the daily tokens: slope a day, then the levels of Monday to Sunday, and of the months' seasons."""
 
     slope_and_levels: NDArray[np.float64]
     covariance: NDArray[np.float64]
     variance: float
     freedom: int
     days: int
+    seasonal: bool
 
 
 def _fitted(daily: DailyVolume) -> _Fitted | None:
     days = daily.tokens.size
     if days < DAYS_FOR_GROWTH or not (daily.tokens > 0).all():
         return None
-    design = np.column_stack([np.arange(days, dtype=np.float64), np.eye(7)[daily.weekdays]])
+    seasons = seasons_of(daily)
+    seasonal = seasons is not None and seasons.is_clear
+    design = np.column_stack([np.arange(days, dtype=np.float64), _levels(daily, seasonal=seasonal)])
     slope_and_levels, *_ = np.linalg.lstsq(design, np.log(daily.tokens), rcond=None)
     residual = np.log(daily.tokens) - design @ slope_and_levels
     freedom = days - design.shape[1]
@@ -190,7 +255,27 @@ def _fitted(daily: DailyVolume) -> _Fitted | None:
         variance=float(residual @ residual / freedom),
         freedom=freedom,
         days=days,
+        seasonal=seasonal,
     )
+
+
+def _line_through(daily: DailyVolume, levels: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Slope and levels of the logarithms of the daily tokens."""
+    design = np.column_stack([np.arange(daily.tokens.size, dtype=np.float64), levels])
+    found, *_ = np.linalg.lstsq(design, np.log(daily.tokens), rcond=None)
+    return np.asarray(found, dtype=np.float64)
+
+
+def _levels(daily: DailyVolume, *, seasonal: bool) -> NDArray[np.float64]:
+    """A column for each day of the week; with seasons one for each month but January, which the days of the week hold."""
+    week = np.eye(7)[daily.weekdays]
+    return np.column_stack([week, np.eye(MONTHS_OF_A_YEAR)[_months(daily) % MONTHS_OF_A_YEAR][:, 1:]]) if seasonal else week
+
+
+def _months(daily: DailyVolume) -> NDArray[np.int64]:
+    """The month of each day, counted from January 1970."""
+    days = np.datetime64(daily.first_day) + np.arange(daily.tokens.size)
+    return np.asarray(days.astype("datetime64[M]").astype(np.int64))
 
 
 def _clock(hourly: HourlyVolume) -> list[datetime]:

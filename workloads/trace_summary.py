@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from calendar import month_name
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -13,13 +14,27 @@ from facts.errors import InputError
 from facts.records import validated
 from facts.units import SECONDS_PER_DAY, SECONDS_PER_HOUR
 from workloads.demand import Complexity, Workload
-from workloads.seasons import DailyVolume, Forecast, Growth, HourlyVolume, daily_volume, forecast_of, growth_of, week_profile
+from workloads.seasons import (
+    DAYS_FOR_GROWTH,
+    DAYS_FOR_SEASONS,
+    DailyVolume,
+    Forecast,
+    Growth,
+    HourlyVolume,
+    Seasons,
+    daily_volume,
+    forecast_of,
+    growth_of,
+    seasons_of,
+    week_profile,
+)
 
 WINDOWS_S = (10, 60, 3600)
 """Widths at which peaks are looked for: what a queue absorbs, what a plan must carry, what a day looks like."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 PLANNING_WINDOW_S = 60
 RECENT_DAYS = 28
+MONTH_NAMES = tuple(month_name)[1:]
 ASSUMED_COMPLEXITY = Complexity.GENERATION
 """A log does not say what its answers were for; open generation is the most cautious reading."""
 
@@ -195,6 +210,11 @@ class TraceSummary:
         return None if self.hourly is None else growth_of(self.hourly)
 
     @property
+    def seasons(self) -> Seasons | None:
+        """Seasons of the year, None when the log is too short to say."""
+        return None if self.hourly is None else seasons_of(daily_volume(self.hourly))
+
+    @property
     def daily(self) -> DailyVolume | None:
         """Requests and tokens of each complete day in `zone`, None when the log has no calendar."""
         return None if self.hourly is None else daily_volume(self.hourly)
@@ -229,7 +249,8 @@ class TraceSummary:
 def workload_of(summary: TraceSummary, *, complexity: Complexity | None = None, name: str | None = None) -> Workload:
     """The workload that a log shows: its mean rate, that of the last four weeks if it is longer, its mean lengths, its busiest minute.
 
-    Growth is taken over only when its interval leaves out zero.
+    Growth is taken over only when its interval leaves out zero, and seasons when they are clear: from the month after the log on, with the
+    rate as that of a mean month.
     """
     where = f"the workload of {summary.name}"
     if summary.output_lengths.mean_tokens < 1 or summary.input_lengths.mean_tokens < 1:
@@ -250,6 +271,7 @@ def workload_of(summary: TraceSummary, *, complexity: Complexity | None = None, 
         stated["tokens_counted_with"] = summary.counted_with
     if summary.cached_input_share:
         stated["cached_input_share"] = summary.cached_input_share
+    stated |= _seasonal(summary, float(str(stated["requests_per_day"])))
     if summary.growth is not None and summary.growth.is_clear:
         stated["growth_per_month_share"] = min(1.0, max(-0.5, summary.growth.per_month_share))
     return validated(Workload, stated, where)
@@ -312,6 +334,7 @@ def summary_json(summary: TraceSummary) -> dict[str, object]:
         "counted_with": summary.counted_with,
         "zone": summary.zone,
         "growth": None if summary.growth is None else asdict(summary.growth),
+        "seasons": None if summary.seasons is None else asdict(summary.seasons),
         "hour_of_week_requests": None if summary.week is None else _week_json(summary.week),
         "remarks": list(summary.remarks),
     }
@@ -326,6 +349,16 @@ def moment_of(microseconds: int) -> datetime | None:
 
 
 # ---- below: how ----
+
+
+def _seasonal(summary: TraceSummary, requests_per_day: float) -> dict[str, object]:
+    """Seasons from the first month after the log on, and the rate without the season of the days it was taken from."""
+    seasons, daily = summary.seasons, summary.daily
+    if seasons is None or daily is None or not seasons.is_clear:
+        return {}
+    end = daily.first_day + timedelta(days=int(daily.requests.size))
+    recent = [seasons.factors[(end - timedelta(days=number)).month - 1] for number in range(1, RECENT_DAYS + 1)]
+    return {"month_factors": seasons.from_month(end.month), "requests_per_day": requests_per_day / (sum(recent) / RECENT_DAYS)}
 
 
 def _lengths_json(lengths: LengthDistribution) -> dict[str, float]:
@@ -376,9 +409,26 @@ def _remarks(summary: TraceSummary) -> list[str]:
             f"Growth of {summary.growth.per_month_share:.1%} a month (95 % interval {summary.growth.low_share:.1%} to "
             f"{summary.growth.high_share:.1%}, from {summary.growth.days} days) {use}."
         )
+    remarks += _said_of_seasons(summary)
     if summary.prefix_reuse_share is not None:
         remarks.append(
             f"An endless prefix cache could serve {summary.prefix_reuse_share:.1%} of the input tokens; how much is billed as cached "
             "depends on the provider, so cached_input_share stays 0."
         )
     return remarks
+
+
+def _said_of_seasons(summary: TraceSummary) -> list[str]:
+    seasons, daily = summary.seasons, summary.daily
+    if daily is None or daily.requests.size < DAYS_FOR_GROWTH:
+        return []
+    if seasons is None:
+        why = "days without tokens or months that only one year has" if daily.requests.size >= DAYS_FOR_SEASONS else "less than two years"
+        return [f"Seasons of the year cannot be told from {daily.requests.size} complete days ({why}): month_factors stays even."]
+    lowest, highest = (MONTH_NAMES[seasons.factors.index(end(seasons.factors))] for end in (min, max))
+    found = (
+        f"{min(seasons.factors):.2f} of a mean month in {lowest} to {max(seasons.factors):.2f} in {highest}, from {seasons.months} months"
+    )
+    if not seasons.is_clear:
+        return [f"Seasons of the year ({found}) cannot be told from none: month_factors stays even."]
+    return [f"Seasons of the year are taken over as month_factors ({found}); requests_per_day is that of a mean month."]
