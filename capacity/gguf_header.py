@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,10 @@ FULL_ATTENTION_GROUPS = {"gemma2": 2, "gemma3": 6, "gpt-oss": 2}
 """Layouts that say only their window: of this many layers the last one attends to everything."""
 
 
+WEIGHTS_ROOM_BYTES = 2**42
+"""Of a file of which only the beginning is there: more than any model's weights."""
+CUT_UNIT_BYTES = 2**20
+"""Beginnings are cut at whole MiB, as `head -c 32M` does."""
 RANDOM_WEIGHTS_KEY = "rightsize.random_weights"
 """Header key of files that were written with random weights."""
 
@@ -53,6 +59,25 @@ def read_gguf_header(path: Path, *, as_of: date) -> GgufFile:
         raise
     except Exception as error:  # a damaged header holds anything: text that is none, words for numbers, a division by its own zero
         raise InputError(f"{path} begins like a GGUF file but its header is broken: {type(error).__name__}: {error}") from None
+
+
+def read_gguf_beginning(beginning: bytes, *, name: str, as_of: date) -> GgufFile:
+    """The header from a file's first bytes, as of an upload; the weights behind it may be missing. `file_bytes` is what was given.
+
+    InputError as `read_gguf_header`; also where the header itself is cut off.
+    """
+    with tempfile.TemporaryDirectory(prefix="rightsize-gguf-") as folder:
+        path = Path(folder) / (Path(name.replace("\\", "/")).name or "model.gguf")
+        path.write_bytes(beginning)
+        os.truncate(path, max(len(beginning), WEIGHTS_ROOM_BYTES))  # a hole: it takes no space, and the reader finds the weights "there"
+        try:
+            found = read_gguf_header(path, as_of=as_of)
+        except InputError as error:
+            said = str(error).replace(str(path), path.name)
+            if beginning[:4] == b"GGUF" and len(beginning) % CUT_UNIT_BYTES == 0:
+                said += f"; if these are its first {len(beginning) / 2**20:.0f} MiB only, give more of them"
+            raise InputError(said) from None
+        return replace(found, file_bytes=len(beginning))
 
 
 def _file_of(reader: gguf.GGUFReader, path: Path, as_of: date) -> GgufFile:

@@ -8,8 +8,8 @@ import streamlit as st
 
 from capacity.models import ModelSpec, model, models
 from capacity.tensors import tensor_plan
+from dashboard import fit_section, measure_ledger, measure_server, parts, state
 from dashboard import format as fmt
-from dashboard import measure_ledger, measure_server, parts, state
 from dashboard.expectation import Expectation, expected
 from facts.errors import InputError
 from facts.settings import settings
@@ -41,7 +41,9 @@ def page() -> None:
     machine = this_machine()
     hardware(machine)
     running()
-    here, server, kept, book = st.tabs(["This machine", "A model server", "Measurements", "Ledger"], key="measure.tabs")
+    here, server, kept, book, before = st.tabs(
+        ["This machine", "A model server", "Measurements", "Ledger", "Before measuring"], key="measure.tabs"
+    )
     found = state.saved_measurements()
     with here:
         build = build_state()
@@ -59,6 +61,8 @@ def page() -> None:
         upload()
     with book:
         measure_ledger.page(found)
+    with before:
+        fit_section.form()
 
 
 @st.cache_resource(ttl=600, show_spinner=False)

@@ -12,7 +12,7 @@ import pytest
 
 from capacity import hf_config
 from capacity.footprint import linear_state_bytes
-from capacity.gguf_header import model_from_metadata, read_gguf_header
+from capacity.gguf_header import model_from_metadata, read_gguf_beginning, read_gguf_header
 from capacity.hf_config import fetch_config, read_config
 from capacity.memory import kv_cache_bytes_per_token
 from capacity.models import model
@@ -46,6 +46,27 @@ def test_a_header_gives_back_the_shape_that_wrote_it(tmp_path, model_id):
     assert kv_cache_bytes_per_token(found.model) == kv_cache_bytes_per_token(spec)
     assert (found.quantization, found.synthetic, found.file_bytes) == ("Q4_K_M", True, path.stat().st_size)
     assert found.tensor_bytes == 4 * 32 * 2 * (1 if spec.tied_embeddings else 2)
+
+
+def test_the_beginning_of_a_file_is_enough_and_a_cut_header_asks_for_more(tmp_path):
+    spec, path = model("llama-2-7b"), tmp_path / "tiny.gguf"
+    write_header(path, spec, ["token_embd.weight", "output.weight"])
+    whole = path.read_bytes()
+    found = read_gguf_beginning(whole[: len(whole) - 4 * 32 * 2 - 1], name="../up/load.gguf", as_of=TODAY)  # both weights are cut
+    assert found.model == read_gguf_header(path, as_of=TODAY).model.model_copy(update={"source": found.model.source})
+    assert found.model.source.url == "load.gguf"
+    assert (found.tensor_bytes, found.file_bytes) == (2 * 4 * 32 * 2, len(whole) - 4 * 32 * 2 - 1)
+    with pytest.raises(InputError, match=r"^load\.gguf is not a GGUF file"):
+        read_gguf_beginning(b"PK\x03\x04" * 10, name="load.gguf", as_of=TODAY)
+    words = ["a" * 100] * 20_000
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_array("tokenizer.ggml.tokens", words)
+    writer.add_uint32("llama.block_count", 32)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+    with pytest.raises(InputError, match="if these are its first 1 MiB only, give more of them"):
+        read_gguf_beginning(path.read_bytes()[: 2**20], name="load.gguf", as_of=TODAY)
 
 
 @pytest.mark.parametrize("contents", [b"", b"GG", b"PK\x03\x04 a zip", b"GGUF\x03\x00\x00\x00"])
