@@ -228,3 +228,17 @@ def test_data_parallel_attention_repeats_dense_weights_and_keeps_one_cache():
     device = rates(eight.accelerator, cost.compute, base)
     slow, fast = (float(decode_step_s(cost, device, base, batch=1.0, context_tokens=1000.0, layout=layout)) for layout in (spread, shared))
     assert slow > fast  # one request streams the whole dense part on its device
+
+
+def test_llama_cpp_reaches_a_share_of_what_hopper_counts_by_warp_groups():
+    """62.9 % of it (arXiv 2402.13499); not so on consumer Blackwell, whose sheet counts what llama.cpp uses, nor under other engines."""
+    for device, engine, share in (
+        ("nvidia-h100-sxm-80", "llama.cpp", 0.63),
+        ("nvidia-a100-sxm-80", "llama.cpp", 1.0),
+        ("nvidia-rtx-5090", "llama.cpp", 1.0),
+        ("nvidia-h100-sxm-80", "vllm", 1.0),
+    ):
+        found = accelerator(device)
+        efficiency = efficiency_for(engine, found)
+        older = rates(found.model_copy(update={"generation": "ampere"}), "fp16", efficiency).flops
+        assert rates(found, "fp16", efficiency).flops == pytest.approx(share * older)
