@@ -41,13 +41,14 @@ class Doubted:
 
 
 class DoubtDesk:
-    """Computes one doubt after the other in one thread, so that pages keep the rest of the machine; keeps the last ones.
+    """Computes one doubt after the other, so that pages keep the rest of the machine; keeps the last ones.
 
+    `run` is where: in the thread that waits for it, or in a process beside the pages.
     Who asks again before the answer is there gives up what was asked before, unless it is being computed already.
     """
 
-    def __init__(self, kept: int = KEPT, pause_s: float = PAUSE_S) -> None:
-        self._kept, self._pause_s = kept, pause_s
+    def __init__(self, kept: int = KEPT, pause_s: float = PAUSE_S, run: Callable[[Callable[[], Doubted]], Doubted] | None = None) -> None:
+        self._kept, self._pause_s, self._run = kept, pause_s, run or _here
         self._lock = threading.Lock()
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="doubt")
         self._asked: OrderedDict[Hashable, Future[Doubted | None]] = OrderedDict()
@@ -83,7 +84,11 @@ class DoubtDesk:
         time.sleep(max(0.0, begin_s - time.monotonic()))
         with self._lock:
             wanted = key in self._latest.values()
-        return compute() if wanted else None
+        return self._run(compute) if wanted else None
+
+
+def _here(compute: Callable[[], Doubted]) -> Doubted:
+    return compute()
 
 
 def _given_up(future: Future[Doubted | None]) -> bool:

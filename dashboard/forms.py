@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from functools import cache
 from typing import Any, Union, get_args, get_origin
 
 import streamlit as st
@@ -36,6 +37,8 @@ MTOK = 1_000_000.0
 UPLOAD_MB = 1
 NONE = "none"
 """In a link: the value is taken away."""
+MORE = "form.more"
+"""Key of the folder with all but the first five inputs."""
 SIZES = ("input_tokens_mean", "output_tokens_mean")
 LONGEST_TEXT = 400
 SETTLED_S = 2.0
@@ -229,7 +232,7 @@ def values_of(scenario: Scenario) -> dict[str, Any]:
     return {name: _plain(value) for name, value in values.items()}
 
 
-@st.cache_resource(show_spinner=False)
+@cache
 def defaults() -> dict[str, Any]:
     """What the widgets say before anyone touches them: the first example, so a page never begins empty."""
     return {**values_of(Scenario(workload=example_workloads()[0])), state.ACCEPT_DOUBTFUL: False, **OF_DECIDE}
@@ -371,35 +374,46 @@ def _baseline() -> None:
 
 
 def _more() -> None:
-    with st.expander("More assumptions"):
-        st.markdown("**The workload**")
-        st.segmented_control(
-            "Volume is stated in",
-            [TOKENS, REQUESTS],
-            default=defaults()["volume_unit"],
-            required=True,
-            key="volume_unit",
-            persist_state="session",
-        )
-        for name in DETAILS:
-            on_change = {"input_share": _forget_sizes, "input_tokens_mean": _forget_share, "output_tokens_mean": _forget_share}.get(name)
-            if name != "input_share" or st.session_state.get("volume_unit", TOKENS) == TOKENS:
-                _widget(Workload, name, on_change=on_change)
-        st.markdown("**Your own prices**")
-        st.caption("Empty means the dated list price on the Sources page.")
-        for name in PriceOverrides.model_fields:
-            _widget(PriceOverrides, name)
-        st.markdown("**Costs and people**")
-        st.caption("Empty means the default on the Sources page.")
-        for name in Assumptions.model_fields:
-            _widget(Assumptions, name)
-        st.toggle(
-            "Use a doubtful probe of this machine",
-            key=state.ACCEPT_DOUBTFUL,
-            persist_state="session",
-            help="A probe that was disturbed by other work is otherwise not used for this machine.",
-        )
-        st.button("Reset prices and assumptions", key="form.reset", on_click=_reset, width="stretch")
+    """Every other field, drawn while it is unfolded: a hundred widgets cost a quarter of a rerun. Folded, they keep their values."""
+    folder = st.expander("More assumptions", key=MORE, on_change="rerun")
+    if folder.open:
+        with folder:
+            _workload_details()
+            _own_prices_and_assumptions()
+
+
+def _workload_details() -> None:
+    st.markdown("**The workload**")
+    st.segmented_control(
+        "Volume is stated in",
+        [TOKENS, REQUESTS],
+        default=defaults()["volume_unit"],
+        required=True,
+        key="volume_unit",
+        persist_state="session",
+    )
+    for name in DETAILS:
+        on_change = {"input_share": _forget_sizes, "input_tokens_mean": _forget_share, "output_tokens_mean": _forget_share}.get(name)
+        if name != "input_share" or st.session_state.get("volume_unit", TOKENS) == TOKENS:
+            _widget(Workload, name, on_change=on_change)
+
+
+def _own_prices_and_assumptions() -> None:
+    st.markdown("**Your own prices**")
+    st.caption("Empty means the dated list price on the Sources page.")
+    for name in PriceOverrides.model_fields:
+        _widget(PriceOverrides, name)
+    st.markdown("**Costs and people**")
+    st.caption("Empty means the default on the Sources page.")
+    for name in Assumptions.model_fields:
+        _widget(Assumptions, name)
+    st.toggle(
+        "Use a doubtful probe of this machine",
+        key=state.ACCEPT_DOUBTFUL,
+        persist_state="session",
+        help="A probe that was disturbed by other work is otherwise not used for this machine.",
+    )
+    st.button("Reset prices and assumptions", key="form.reset", on_click=_reset, width="stretch")
 
 
 def _forget_task_type() -> None:
@@ -420,7 +434,7 @@ def _forget_sizes() -> None:
 def _reset() -> None:
     for record in (PriceOverrides(), Assumptions()):
         for name in type(record).model_fields:
-            st.session_state[name] = getattr(record, name)
+            st.session_state[name] = _plain(getattr(record, name))
     st.session_state[state.ACCEPT_DOUBTFUL] = False
 
 
@@ -517,7 +531,7 @@ def _plain(value: Any) -> Any:
     return [str(part) for part in value] if isinstance(value, list | tuple) else value
 
 
-@st.cache_resource(show_spinner=False)
+@cache
 def example_workloads() -> tuple[Workload, ...]:
     """The starting workloads; the first fills the form."""
     named = presets()

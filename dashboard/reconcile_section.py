@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import format as fmt
-from dashboard import parts
+from dashboard import parts, state
 from facts.errors import InputError
 from facts.settings import settings
 from selector.reconcile import Reconciliation, actuals_from_csv, reconcile
@@ -20,6 +20,7 @@ TEMPLATE = "month,line,usd,tokens\n1,tokens_input,1234.50,610000000\n1,tokens_ou
 
 def section() -> None:
     """Which decision, its bills, and what follows from them."""
+    state.keeper().settle()
     decisions = {found.id: found for found in list_decisions(settings())}
     if not decisions:
         st.info("No decision is kept yet: open Decide once, and come back with the first invoice.")

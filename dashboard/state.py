@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from dashboard.beside import Beside, warm
+from dashboard.keeper import NOT_KEPT, Keeper
 from facts.errors import InputError
 from facts.settings import Settings, settings
 
@@ -36,6 +38,8 @@ JobT = TypeVar("JobT", bound="ProbeJob | EndpointJob")
 SCENARIO, PROBLEM = "state.scenario", "state.problem"
 CLOSING_S = 10.0
 """How long a stop waits for running probes to be ended and kept."""
+BESIDE: list[Beside] = []
+"""The process beside the pages, where a server runs them; none in a test of a page."""
 ACCEPT_DOUBTFUL = "accept_doubtful"
 """Key of the switch that lets a doubtful probe count."""
 
@@ -105,7 +109,7 @@ def decided(as_of: date) -> Decided:
         measurements=tuple(measurement for measurement in known if measurement.id in used),
         catalog=catalog,
         key=(recommendation.inputs_sha256, as_of, ids, accept, stored),
-        not_kept=not_kept,
+        not_kept=not_kept or keeper().problem,
     )
 
 
@@ -134,7 +138,15 @@ def doubt_desk() -> DoubtDesk:
     """Where every session's doubts are computed, one after the other."""
     from dashboard.doubt_desk import DoubtDesk
 
-    return DoubtDesk()
+    return DoubtDesk(run=BESIDE[0].run if BESIDE else None)
+
+
+@st.cache_resource(show_spinner=False)
+def keeper() -> Keeper:
+    """Where every session's decisions are written."""
+    from dashboard.keeper import Keeper
+
+    return Keeper()
 
 
 def usable_measurements() -> tuple[Measurement, ...]:
@@ -186,7 +198,7 @@ def _decided(
     """Keyed by its inputs: a rerun that changes none of them costs nothing. The scenario is kept before it is computed."""
     from selector.recommendation import recommend
     from selector.replay import kept_inputs, recording
-    from selector.store import save_decision, save_scenario
+    from selector.store import save_scenario
 
     now, environment = datetime.now(UTC), settings()
     prices = _scenario.prices.model_dump_json()
@@ -194,8 +206,8 @@ def _decided(
     not_kept = _kept(lambda: save_scenario(environment, _scenario, created=now, catalog=catalog))
     noted = recording(catalog)
     recommendation = recommend(_scenario, noted)
-    inputs = kept_inputs(_scenario, noted)
-    return recommendation, not_kept or _kept(lambda: save_decision(environment, recommendation, created=now, inputs=inputs))
+    keeper().keep(environment, recommendation, created=now, inputs=kept_inputs(_scenario, noted))
+    return recommendation, not_kept
 
 
 @st.cache_resource(max_entries=8, ttl=timedelta(days=1), show_spinner=False)
@@ -233,7 +245,7 @@ def _kept(save: Any) -> str:
         save()
     except InputError as error:
         LOG.warning("not kept: %s", error)
-        return "This decision is not kept: the database cannot be written."
+        return NOT_KEPT
     return ""
 
 
@@ -377,12 +389,15 @@ async def lifespan(_app: Any) -> AsyncIterator[dict[str, Any] | None]:
 
     logs.begin(settings())
     LOG.info("the dashboard has started")
+    BESIDE[:] = [Beside()]
     threading.Thread(target=_warm, name="warm-up", daemon=True).start()
     try:
         yield None
     finally:
         probe_desk().close()
         server_desk().close()
+        keeper().settle(CLOSING_S)
+        BESIDE.pop().close()
         LOG.info("the dashboard has stopped")
 
 
@@ -391,3 +406,6 @@ def _warm() -> None:
     import plotly.graph_objects  # noqa: F401 -- likewise
 
     import selector.sensitivity  # noqa: F401 -- likewise
+
+    if BESIDE:
+        BESIDE[0].run(warm)

@@ -279,9 +279,10 @@ def save_decision(settings: Settings, recommendation: Recommendation, *, created
 
     inputs: what it was made from, as `replay.kept_inputs` gives it, so that it can be made again with the same prices
     """
-    document = to_json(recommendation)
+    document = json.dumps(to_json(recommendation), sort_keys=True)
+    packed = base64.b64encode(zlib.compress(inputs.encode(), 9)).decode() if inputs else ""
     decision_id = recommendation.inputs_sha256[:32]
-    with session(settings) as opened:
+    with session(settings) as opened:  # all that takes time stands before it: other writers wait for this one
         if opened.get(DecisionRow, decision_id) is None:
             opened.add(
                 DecisionRow(
@@ -293,11 +294,10 @@ def save_decision(settings: Settings, recommendation: Recommendation, *, created
                     inputs_sha256=recommendation.inputs_sha256,
                     action=recommendation.choice.action.value,
                     recommended_option_id=recommendation.choice.option_id,
-                    document=json.dumps(document, sort_keys=True),
+                    document=document,
                 )
             )
-        if inputs and opened.get(DecisionInputsRow, decision_id) is None:
-            packed = base64.b64encode(zlib.compress(inputs.encode(), 9)).decode()
+        if packed and opened.get(DecisionInputsRow, decision_id) is None:
             opened.add(DecisionInputsRow(id=decision_id, document=packed))
     return decision_id
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -50,7 +51,7 @@ def session(settings: Settings, *, read_only: bool = False) -> Iterator[Session]
     url = settings.database_url
     upgrade(settings)
     bind = engine(url).execution_options(read_only=read_only)
-    with _in_words(url), Session(bind, expire_on_commit=False) as opened:
+    with _in_words(url), _turn(url, read_only=read_only), Session(bind, expire_on_commit=False) as opened:
         if bind.dialect.name == "postgresql":
             _begin_on_server(opened.connection(), read_only=read_only)
         yield opened
@@ -192,6 +193,26 @@ def _make_file(path: Path) -> None:
         raise InputError(
             f"the database {path} cannot be created ({why}): set DATABASE_URL or RIGHTSIZE_DATA_DIR to a place you may write"
         ) from None
+
+
+@contextmanager
+def _turn(database_url: str, *, read_only: bool) -> Iterator[None]:
+    """The writers of this process come to an SQLite file one by one: SQLite itself lets them poll, and some starve for seconds."""
+    if read_only or make_url(database_url).get_backend_name() != "sqlite":
+        yield
+        return
+    lock = _writing(database_url)
+    if not lock.acquire(timeout=BUSY_TIMEOUT_MS / 1000.0):
+        raise InputError(f"the database {_shown(database_url)} cannot be used (locked): {_way_out('locked')}")
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@lru_cache(maxsize=16)
+def _writing(_database_url: str) -> threading.Lock:
+    return threading.Lock()
 
 
 @lru_cache(maxsize=16)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import streamlit as st
 
 from dashboard import format as fmt
-from dashboard import history_section, log_section, portfolio_section, reconcile_section
+from dashboard import history_section, log_section, portfolio_section, reconcile_section, state
 from facts.errors import InputError
 from facts.settings import settings
 from selector.transfer import export_text, import_text
@@ -42,6 +42,7 @@ def transfer() -> None:
     st.markdown("**Export**")
     st.caption("Workloads, scenarios with every version, approvals, links, decisions, tests, bills, prices, measurements; with a checksum.")
     if st.button("Prepare the file", key="saved.export"):
+        state.keeper().settle()
         st.session_state["saved.exported"] = export_text(settings(), created=datetime.now(UTC))
     exported = st.session_state.get("saved.exported", "")
     if exported:

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard import charts
+from dashboard import charts, forms
 from dashboard.chart_svg import chart_svg
 from facts.settings import settings
 from selector.case_scores import scores_from_csv
@@ -212,7 +212,8 @@ def test_a_difference_at_the_limit_needs_no_astronomical_number_of_cases() -> No
 
 def test_tests_of_another_scenario_stay_away() -> None:
     app = run(with_cases(opened(), cases(*PASSED)))
-    app.text_input(key="name").set_value("Another scenario").run()
+    app.session_state[forms.MORE] = True
+    app.run().text_input(key="name").set_value("Another scenario").run()
     assert "Tests kept with this scenario" not in said(app)
 
 

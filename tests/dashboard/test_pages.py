@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
 from dashboard import format as fmt
-from dashboard import forms, tables
+from dashboard import forms, state, tables
 from dashboard.parts import css_text
 from dashboard.report import cards
 from dashboard.tree_svg import answer_text
 from facts.errors import InputError
 from facts.settings import settings
+from pricing.assumptions import Assumptions
 from probes.measurement import Environment, LlamaCppSettings, Measurement, TestResult
 from probes.runner import State
 from probes.store import save_measurement
@@ -40,6 +41,12 @@ def opened(**query: str) -> AppTest:
     app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
     for name, value in query.items():
         app.query_params[name] = value
+    return app.run()
+
+
+def unfolded(app: AppTest) -> AppTest:
+    """With More assumptions open: only then its widgets are there."""
+    app.session_state[forms.MORE] = True
     return app.run()
 
 
@@ -168,7 +175,7 @@ def test_a_link_opens_the_inputs_it_names() -> None:
 def test_the_link_on_the_report_page_holds_every_changed_input(decide: AppTest) -> None:
     decide.number_input(key="mtok_per_day").set_value(77.0)
     decide.selectbox(key="complexity").set_value("code")
-    decide.number_input(key="fte_month_usd").set_value(20_000.0)
+    unfolded(decide).number_input(key="fte_month_usd").set_value(20_000.0)
     decide.run()
     link = on("report", decide).code[0].value
     assert dict(parse_qsl(link.partition("?")[2])) == {
@@ -232,6 +239,7 @@ def test_a_volume_in_requests_opens_from_a_link() -> None:
     ],
 )
 def test_a_link_of_a_changed_request_size_agrees_with_itself(decide: AppTest, changes: dict[str, Any]) -> None:
+    unfolded(decide)
     for name, value in changes.items():
         decide.number_input(key=name).set_value(value).run()
     asked = decide.session_state["state.scenario"]
@@ -241,6 +249,22 @@ def test_a_link_of_a_changed_request_size_agrees_with_itself(decide: AppTest, ch
     assert again.session_state["state.scenario"] == asked
     for name, value in changes.items():
         assert getattr(asked.workload, name) == value
+
+
+def test_what_was_typed_under_more_assumptions_holds_when_they_are_folded_again(decide: AppTest) -> None:
+    unfolded(decide).number_input(key="fte_month_usd").set_value(20_000.0)
+    decide.text_input(key="name").set_value("Mail").run()
+    decide.session_state[forms.MORE] = False
+    decide.run()
+    assert "fte_month_usd" not in {widget.key for widget in decide.number_input}
+    decide.number_input(key="mtok_per_day").set_value(30.0).run()
+    for page in ("costs", "decide"):
+        asked = on(page, decide).session_state["state.scenario"]
+        assert (asked.assumptions.fte_month_usd, asked.workload.name, asked.workload.tokens_per_day) == (20_000.0, "Mail", 30e6)
+    assert decide.query_params["fte_month_usd"] in ("20000", ["20000"])
+    assert unfolded(decide).number_input(key="fte_month_usd").value == 20_000.0
+    decide.button(key="form.reset").click().run()
+    assert decide.session_state["state.scenario"].assumptions == Assumptions()
 
 
 def test_nonsense_in_a_link_falls_back_to_the_defaults() -> None:
@@ -267,7 +291,7 @@ def test_a_model_that_nobody_sells_is_one_sentence() -> None:
 
 
 def test_two_ways_of_saying_one_price_are_one_sentence(decide: AppTest) -> None:
-    decide.number_input(key="api_blended_usd_per_mtok").set_value(15.0)
+    unfolded(decide).number_input(key="api_blended_usd_per_mtok").set_value(15.0)
     decide.number_input(key="api_input_usd_per_mtok").set_value(2.0).run()
     assert not decide.exception
     assert "state the same price twice" in said(decide)
@@ -286,7 +310,7 @@ def test_markup_in_a_name_stays_text_on_every_page(name: str) -> None:
 
 
 def test_without_a_name_the_page_says_so(decide: AppTest) -> None:
-    decide.text_input(key="name").set_value("").run()
+    unfolded(decide).text_input(key="name").set_value("").run()
     assert not decide.exception
 
 
@@ -325,6 +349,7 @@ def test_sources_lists_every_number_in_use(decide: AppTest) -> None:
 def test_scenario_and_decision_are_kept(decide: AppTest) -> None:
     decide.number_input(key="mtok_per_day").set_value(42.0).run()
     assert [kept.scenario.workload.tokens_per_day for kept in list_scenarios(settings())] == [42e6]
+    state.keeper().settle()
     assert len(list_decisions(settings())) == 2
     kept = {row.document["workload"]["tokens_per_day"]: row.action for row in list_decisions(settings())}
     assert set(kept) == {25e6, 42e6}
@@ -457,7 +482,7 @@ def test_form_and_toml_say_the_same_scenario() -> None:
 
 @pytest.mark.parametrize("factors", ["1, 2", "one two", "1;1;1;1;1;1;1;1;1;1;1;-1"])
 def test_seasons_that_are_no_year_are_one_sentence(decide: AppTest, factors: str) -> None:
-    decide.text_input(key="month_factors").set_value(factors).run()
+    unfolded(decide).text_input(key="month_factors").set_value(factors).run()
     assert not decide.exception
     assert "month_factors" in said(decide)
 
@@ -470,6 +495,7 @@ def test_a_volume_in_requests_survives_the_form() -> None:
 
 
 def test_every_field_of_the_scenario_has_a_widget(decide: AppTest) -> None:
+    unfolded(decide)
     keys = {
         widget.key
         for kind in (decide.number_input, decide.selectbox, decide.text_input, decide.multiselect, decide.toggle)
@@ -481,6 +507,7 @@ def test_every_field_of_the_scenario_has_a_widget(decide: AppTest) -> None:
 
 
 def test_every_input_explains_itself(decide: AppTest) -> None:
+    unfolded(decide)
     for widget in [*decide.number_input, *decide.selectbox, *decide.text_input]:
         assert widget.proto.help, widget.key
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from dashboard import state
 from facts.settings import settings
 from selector.history import list_approvals, list_shares, scenario_versions
 from selector.store import list_decisions, list_scenarios
@@ -234,6 +235,7 @@ def test_the_portfolio_adds_up_the_saved_scenarios_or_a_file(saved: AppTest) -> 
 def test_bills_are_compared_with_the_decision_line_by_line(saved: AppTest) -> None:
     app = view(saved, "After going live")
     assert "No bill is kept for this decision yet." in said(app)
+    state.keeper().settle()
     (decision,) = list_decisions(settings())
     option = next(one for one in decision.document["options"] if one["id"] == decision.recommended_option_id)
     lines = option["months"][0]["lines"]
