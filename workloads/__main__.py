@@ -46,7 +46,8 @@ def summarize(
     route: Annotated[str | None, typer.Option(help="Only this part of the traffic, by the log's own column.")] = None,
     zone: Annotated[str, typer.Option(help="Time zone of the hours of the week and of days, as in Europe/Berlin.")] = "UTC",
     tokenizer: Annotated[
-        str | None, typer.Option(help="For logs that hold only text: whose tokens, by tokenizer (o200k_base) or model (openai:gpt-4o).")
+        str | None,
+        typer.Option(help="For logs that hold only text: whose tokens, by tokenizer (o200k_base), model (openai:gpt-4o) or GGUF file."),
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the workload; the log's name if not given.")] = None,
     save: Annotated[bool, typer.Option("--save", help="Keep the workload in the database.")] = False,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
 from importlib.resources import files
+from pathlib import Path
 from statistics import median
 
 import numpy as np
@@ -20,7 +21,7 @@ from pydantic import Field
 
 from facts.errors import InputError
 from facts.records import Fact, Source, nearest, read_facts
-from workloads.tokenizers import exact_tokenizer
+from workloads.tokenizers import GgufTokenizer, exact_tokenizer
 from workloads.trace_summary import CountedText
 
 KINDS = 64
@@ -100,12 +101,17 @@ class Ratio:
 class TextCounter:
     """Counts tokens of texts one at a time.
 
-    tokenizer: whose tokens
+    tokenizer: whose tokens, the file's name of a GGUF file's own
     count: the tokenizer itself where it lies on this machine, else None
     """
 
     tokenizer: str
     count: Callable[[str], int] | None
+
+    @property
+    def known_as(self) -> str:
+        """The tokenizer by its name in the table of ratios; of a GGUF file by the model that its name says, '' where it says none."""
+        return self.tokenizer if self.tokenizer in tokenizer_names() else tokenizer_of(self.tokenizer) or ""
 
     def counted(self, text: str) -> int:
         """Tokens times `KINDS`, and the kind."""
@@ -150,12 +156,15 @@ class RelativeTokens:
 
 
 def text_counter(tokenizer: str | None = None) -> TextCounter:
-    """A counter for a tokenizer of the table: the tokenizer itself where it lies here, else its ratios.
+    """A counter for a tokenizer of the table: the tokenizer itself where it lies here, else its ratios; or for a GGUF file's own.
 
     None takes the ratios of `DEFAULT_TOKENIZER`.
     """
     if tokenizer is None:
         return TextCounter(tokenizer=DEFAULT_TOKENIZER, count=None)
+    if tokenizer.casefold().endswith(".gguf"):
+        path = Path(tokenizer)
+        return TextCounter(tokenizer=path.name, count=GgufTokenizer(path))
     if tokenizer not in tokenizer_names():
         known = ", ".join(tokenizer_names())
         raise InputError(f"no tokenizer '{tokenizer}' is known{nearest(tokenizer, list(tokenizer_names()))}: the ones counted are {known}")

@@ -524,7 +524,7 @@ def _summary(database: duckdb.DuckDBPyConnection, read: list[_Read], route: str 
         hourly=counts.hourly(ask, "request", first_us, last_us, zone) if calendar else None,
         zone=zone if calendar else "",
         counted_texts=texts,
-        counted_with=_counted_with(texts, counts.models_of(routes, route), requests, counter.tokenizer),
+        counted_with=_counted_with(texts, counts.models_of(routes, route), requests, counter.known_as),
     )
 
 

@@ -3,6 +3,7 @@
 import json
 from statistics import median
 
+import gguf
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,7 +23,7 @@ from workloads.text_tokens import (
     tokenizer_names,
     tokenizer_of,
 )
-from workloads.tokenizers import exact_tokenizer
+from workloads.tokenizers import GgufTokenizer, exact_tokenizer
 from workloads.trace_summary import workload_of
 from workloads.traces import summarize
 
@@ -203,3 +204,73 @@ def test_the_same_log_by_the_tokenizer(tmp_path):
 def test_a_mapping_must_name_tokens_or_text():
     with pytest.raises(ValueError, match="neither output_tokens nor output_text is given"):
         LogFormat(time="at", time_unit=TimeUnit.ELAPSED_S, input_tokens="asked")
+
+
+# ---- the tokenizer of a GGUF file ----
+
+MERGES = ["h e", "l l", "he ll"]
+
+
+def byte_words() -> list[str]:
+    """The 256 bytes as the signs that GPT-2's tokenizer writes them with."""
+    plain = {*range(33, 127), *range(161, 173), *range(174, 256)}
+    others = iter(range(256, 512))
+    return [chr(byte) if byte in plain else chr(next(others)) for byte in range(256)]
+
+
+@pytest.fixture
+def vocabulary(tmp_path):
+    """A file without weights whose tokenizer knows the bytes, he, ll and hell."""
+    path = tmp_path / "llama-3.1-8b-small.gguf"
+    writer = gguf.GGUFWriter(path, "llama")
+    words = [*byte_words(), "he", "ll", "hell"]
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("gpt-2")
+    writer.add_token_list(words)
+    writer.add_token_types([1] * len(words))
+    writer.add_token_merges(MERGES)
+    writer.add_bos_token_id(0)
+    writer.add_eos_token_id(0)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+    return path
+
+
+def test_a_gguf_file_counts_with_its_own_tokenizer(vocabulary):
+    pytest.importorskip("llama_cpp")
+    count = GgufTokenizer(vocabulary)
+    assert [count(text) for text in ("hello", "hello hello", "he he", "", "é", "\ud800")] == [2, 5, 3, 0, 2, 1]  # hell + o; a space; ...
+    assert count("hello" * 50_000) == 2 * 50_000  # in pieces of 100,000 characters
+    count.close()
+    with pytest.raises(InputError, match="ended by itself"):
+        count("more")
+
+
+def test_a_log_of_texts_is_counted_with_a_gguf_file(vocabulary, tmp_path):
+    pytest.importorskip("llama_cpp")
+    path = tmp_path / "texts.jsonl"
+    rows = [{"id": str(number), "at": number * 60, "asked": None, "prompt": "hello hello", "answer": "hello"} for number in range(3)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    summary = summarize(path, columns=COLUMNS, tokenizer=str(vocabulary))
+    assert (summary.input_lengths.total_tokens, summary.output_lengths.total_tokens) == (15, 6)
+    assert {text.how for text in summary.counted_texts} == {"tokenizer llama-3.1-8b-small.gguf"}
+    assert summary.counted_with == workload_of(summary).tokens_counted_with == "llama3"
+
+
+def test_a_file_without_a_tokenizer_is_one_sentence(tmp_path):
+    pytest.importorskip("llama_cpp")
+    path = tmp_path / "none.gguf"
+    with pytest.raises(InputError, match="no such file"):
+        text_counter(str(path))
+    path.write_bytes(b"PK\x03\x04" * 100)
+    with pytest.raises(InputError, match=r"none\.gguf cannot count tokens here: llama\.cpp cannot read it"):
+        text_counter(str(path))
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_tokenizer_model("no_vocab")
+    writer.add_uint32("llama.vocab_size", 32)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+    with pytest.raises(InputError, match=r"ended by itself: the file holds no vocabulary|cannot count tokens here"):
+        text_counter(str(path)).counted("hello")
