@@ -81,7 +81,7 @@ def _model() -> ModelSpec | None:
         return _uploaded()
     names = {spec.id: spec.name for spec in models()}
     chosen = st.selectbox(
-        "Which",
+        "Which model",
         list(names),
         index=list(names).index(FIRST_MODEL),
         format_func=lambda one: names[one],
@@ -92,7 +92,7 @@ def _model() -> ModelSpec | None:
 
 
 def _pasted() -> ModelSpec | None:
-    name = st.text_input("Its name", value="My model", max_chars=80, key="fit.config_name", persist_state="session")
+    name = st.text_input("Name of the model", value="My model", max_chars=80, key="fit.config_name", persist_state="session")
     text = st.text_area(
         "Its config.json",
         key="fit.config",
@@ -147,18 +147,16 @@ def _device() -> Accelerator | None:
 
 
 def _own_device() -> Accelerator | None:
-    name = st.text_input("Its name", value="My device", max_chars=80, key="fit.device_name", persist_state="session")
+    name = st.text_input("Name of the device", value="My device", max_chars=80, key="fit.device_name", persist_state="session")
     left, right = st.columns(2)
-    memory = left.number_input("Memory, GB", 0.0, 100_000.0, 0.0, key="fit.memory_gb", persist_state="session")
-    bandwidth = right.number_input("Memory bandwidth, GB/s", 0.0, 1_000_000.0, 0.0, key="fit.mem_bw_gb_per_s", persist_state="session")
-    peak = left.number_input("Dense 16-bit TFLOPS", 0.0, 1_000_000.0, 0.0, key="fit.fp16_tflops", persist_state="session")
-    eight = right.number_input("Dense FP8 TFLOPS, 0 for none", 0.0, 1_000_000.0, 0.0, key="fit.fp8_tflops", persist_state="session")
+    memory = left.number_input("Memory, GB", 0.0, 100_000.0, None, key="fit.memory_gb", persist_state="session")
+    bandwidth = right.number_input("Memory bandwidth, GB/s", 0.0, 1_000_000.0, None, key="fit.mem_bw_gb_per_s", persist_state="session")
+    peak = left.number_input("Dense 16-bit TFLOPS", 0.0, 1_000_000.0, None, key="fit.fp16_tflops", persist_state="session")
+    eight = right.number_input("Dense FP8 TFLOPS, blank for none", 0.0, 1_000_000.0, None, key="fit.fp8_tflops", persist_state="session")
     kind = left.selectbox(
         "Kind of memory", list(MEMORY_KINDS), index=1, format_func=MEMORY_KINDS.__getitem__, key="fit.memory_kind", persist_state="session"
     )
-    link = right.number_input(
-        "Link to another, GB/s one way, 0 for none", 0.0, 100_000.0, 0.0, key="fit.link_gb_per_s", persist_state="session"
-    )
+    link = right.number_input("Link to another, GB/s one way", 0.0, 100_000.0, None, key="fit.link_gb_per_s", persist_state="session")
     missing = [label for label, number in (("memory", memory), ("memory bandwidth", bandwidth), ("16-bit TFLOPS", peak)) if not number]
     if missing:
         st.caption(f"Still wanted from the data sheet: {', '.join(missing)}. Dense figures: vendors print twice as much for sparse ones.")
@@ -200,7 +198,8 @@ def _result(spec: ModelSpec, server: Server, engine: str, precision: str, prompt
     sentence, curve, choices = _answered(spec, server, engine, precision, prompt, answer)
     parts.text(sentence)
     if curve.points:
-        st.caption(fmt.markdown_literal(f"{curve.engine}, {curve.layout}: {curve.note}"))
+        doubts = curve.note.removeprefix(sentence).lstrip("; ")
+        st.caption(fmt.markdown_literal(f"{curve.engine}, {curve.layout}" + (f": {doubts}" if doubts else "")))
         parts.table(_curve_table(curve), "Requests in flight against waiting time and speed, with the 80 % interval of the speed")
     if choices:
         st.markdown("**Other precisions on the same server**")
