@@ -28,11 +28,11 @@ from selector.history import (
 from selector.recommendation import recommend
 from selector.results import Recommendation
 from selector.scenarios import Scenario, changes, renamed, scenario_to_toml
-from selector.store import SavedScenario, list_scenarios, save_scenario, stored_catalog
+from selector.store import SavedScenario, list_scenarios, save_scenario, settled, stored_catalog
 
 WHO = "saved.who"
 TOLD = "saved.told"
-NOTHING_YET = "Nothing is saved yet. Every decision keeps its inputs by itself; open Decide once, or save the inputs at the left here."
+NOTHING_YET = "Nothing is saved yet. Every decision keeps its inputs as a draft; open Decide once, or save the inputs at the left here."
 
 
 def section() -> None:
@@ -104,7 +104,7 @@ def _list(kept: tuple[SavedScenario, ...]) -> None:
     rows = [
         {
             "Scenario": saved.name,
-            "Version": str(saved.version),
+            "Version": _number(saved),
             "Saved": saved.created[:16].replace("T", " "),
             "By": saved.who or fmt.NOTHING,
             "Approved": _approved(saved),
@@ -112,6 +112,10 @@ def _list(kept: tuple[SavedScenario, ...]) -> None:
         for saved in kept
     ]
     parts.table(pd.DataFrame(rows), "Saved scenarios, the newest first")
+
+
+def _number(saved: SavedScenario) -> str:
+    return f"{saved.version}, draft" if saved.draft else str(saved.version)
 
 
 def _approved(saved: SavedScenario) -> str:
@@ -156,6 +160,11 @@ def _put_away(saved: SavedScenario, *, archived: bool) -> str:
 def _open(saved: SavedScenario) -> None:
     """Fill the form, and remember which version was opened: a save in between is then noticed."""
     forms.fill(saved.scenario)
+    try:
+        saved = settled(settings(), saved, created=datetime.now(UTC))
+    except InputError as error:
+        st.session_state[TOLD] = f"{saved.name} stands in the form, but what you change cannot be saved: {error}"
+        return
     st.session_state["saved.opened"] = (saved.name, saved.version)
     st.session_state[TOLD] = f"{saved.name}, version {saved.version}, stands in the form now."
 
@@ -168,7 +177,7 @@ def _versions(versions: tuple[SavedScenario, ...]) -> None:
         changed = ", ".join(fmt.field_label(change.key) for change in found) if before else "first version"
         rows.append(
             {
-                "Version": str(saved.version),
+                "Version": _number(saved),
                 "Saved": saved.created[:16].replace("T", " "),
                 "By": saved.who or fmt.NOTHING,
                 "Note": saved.note or fmt.NOTHING,

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 JobT = TypeVar("JobT", bound="ProbeJob | EndpointJob")
-SCENARIO, PROBLEM = "state.scenario", "state.problem"
+SCENARIO, PROBLEM, KEPT = "state.scenario", "state.problem", "state.kept"
 CLOSING_S = 10.0
 """How long a stop waits for running probes to be ended and kept."""
 BESIDE: list[Beside] = []
@@ -97,9 +97,10 @@ def decided(as_of: date) -> Decided:
         ids = tuple(measurement.id for measurement in known)
         accept = bool(st.session_state.get(ACCEPT_DOUBTFUL, False))
         stored = stored_ids(asked.workload.name, as_of)
-        recommendation, not_kept = _decided(asked.model_dump_json(), as_of, ids, accept, stored, _scenario=asked, _measurements=known)
         prices = asked.prices.model_dump_json()
         catalog = partial(_catalog, as_of, prices, ids, accept, stored, _scenario=asked, _measurements=known)
+        not_kept = _keep_draft(asked, catalog())
+        recommendation = _decided(asked.model_dump_json(), as_of, ids, accept, stored, _scenario=asked, _measurements=known)
     except InputError as error:
         st.error(fmt.markdown_literal(str(error)), title="This cannot be decided")
         st.stop()
@@ -194,20 +195,30 @@ def _decided(
     *,
     _scenario: Scenario,
     _measurements: tuple[Measurement, ...],
-) -> tuple[Recommendation, str]:
-    """Keyed by its inputs: a rerun that changes none of them costs nothing. The scenario is kept before it is computed."""
+) -> Recommendation:
+    """Keyed by its inputs: a rerun that changes none of them costs nothing."""
     from selector.recommendation import recommend
     from selector.replay import kept_inputs, recording
-    from selector.store import save_scenario
 
     now, environment = datetime.now(UTC), settings()
     prices = _scenario.prices.model_dump_json()
     catalog = _catalog(as_of, prices, measurement_ids, accept_doubtful, stored, _scenario=_scenario, _measurements=_measurements)
-    not_kept = _kept(lambda: save_scenario(environment, _scenario, created=now, catalog=catalog))
     noted = recording(catalog)
     recommendation = recommend(_scenario, noted)
     keeper().keep(environment, recommendation, created=now, inputs=kept_inputs(_scenario, noted))
-    return recommendation, not_kept
+    return recommendation
+
+
+def _keep_draft(asked: Scenario, catalog: Catalog) -> str:
+    """The scenario is kept before it is computed, as a draft that the next one replaces; why it could not be, or ''."""
+    from selector.store import save_scenario
+
+    environment = settings()
+    known = (environment.database_url, asked)
+    if st.session_state.get(KEPT, ("", None))[0] != known:
+        not_kept = _kept(lambda: save_scenario(environment, asked, created=datetime.now(UTC), catalog=catalog, draft=True))
+        st.session_state[KEPT] = (known if not not_kept else "", not_kept)
+    return str(st.session_state[KEPT][1])
 
 
 @st.cache_resource(max_entries=8, ttl=timedelta(days=1), show_spinner=False)

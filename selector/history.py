@@ -16,7 +16,7 @@ from facts.settings import Settings
 from selector.catalog import Catalog
 from selector.results import Recommendation
 from selector.scenarios import Change, Scenario, changes, renamed, scenario_sha256
-from selector.store import SavedScenario, ScenarioEventRow, ScenarioRow, get_scenario, save_scenario
+from selector.store import SavedScenario, ScenarioEventRow, ScenarioRow, get_scenario, save_scenario, settled
 from workloads.store import session, utc_text
 
 LINK_BYTES = 16
@@ -181,6 +181,7 @@ def approve(
         raise InputError("an approval needs a name: say who approves")
     if recommendation.scenario != saved.scenario:
         raise InputError(f"the decision was made on other inputs than {saved.name}, version {saved.version}: decide again and approve that")
+    saved = settled(settings, saved, created=created)
     parts = (saved.id, recommendation.inputs_sha256, utc_text(created.replace(microsecond=0)), who.strip())  # a double click is one
     row = ApprovalRow(
         id=hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16],
@@ -231,6 +232,7 @@ def approval_status(settings: Settings, scenario: Scenario) -> ApprovalStatus:
 
 def share_scenario(settings: Settings, saved: SavedScenario, *, created: datetime, who: str = "") -> ShareLink:
     """A new link by which this version, and nothing else, may be read."""
+    saved = settled(settings, saved, created=created)
     row = ShareLinkRow(id=secrets.token_urlsafe(LINK_BYTES), scenario_id=saved.id, created=utc_text(created), who=who.strip(), ended="")
     with session(settings) as opened:
         opened.add(row)

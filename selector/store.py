@@ -32,7 +32,7 @@ from workloads.store import session, utc_text
 
 
 class ScenarioRow(SQLModel, table=True):
-    """A version of a named scenario; the document is its TOML."""
+    """A version of a named scenario; the document is its TOML. A draft is the newest of its name, and the next takes its place."""
 
     __tablename__ = "scenario"
     __table_args__ = (UniqueConstraint("name", "version", name="uq_scenario_name_version"),)
@@ -47,6 +47,7 @@ class ScenarioRow(SQLModel, table=True):
     as_of: str = ""
     prices: str = ""
     method_version: str = ""
+    draft: bool = False
 
 
 class ScenarioEventRow(SQLModel, table=True):
@@ -149,6 +150,7 @@ class SavedScenario:
     prices: which price book that was, as it names itself
     method_version: the method in use then
     scenario: the inputs
+    draft: a page kept it by itself, and the next version takes its place
     """
 
     id: str
@@ -161,6 +163,7 @@ class SavedScenario:
     prices: str
     method_version: str
     scenario: Scenario
+    draft: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,24 +196,31 @@ def save_scenario(
     note: str = "",
     expected_version: int | None = None,
     catalog: Catalog | None = None,
+    draft: bool = False,
 ) -> SavedScenario:
     """Keep a scenario as the next version of its name; the same inputs as the last version keep that one.
+
+    A draft as the last version gives its place to what is kept now; saved on purpose with the same inputs, it is one no longer.
 
     expected_version: the version that was opened and changed, 0 for a name that is new; an InputError, and nothing kept, where
     somebody has saved other inputs since
     catalog: what it is decided with, so that the version names its price book
+    draft: nobody asked for this version, a page keeps what it is about to compute
     """
     document = scenario_to_toml(scenario)
     name = scenario.workload.name
     with session(settings) as opened:
         last = opened.exec(select(ScenarioRow).where(ScenarioRow.name == name).order_by(col(ScenarioRow.version).desc())).first()
-        if last is not None and last.document == document:
+        if last is not None and last.document == document and (draft or not last.draft):
             return _scenario(last)
-        version = 1 if last is None else last.version + 1
+        version = 1 if last is None else last.version + (not last.draft)
         if expected_version is not None and expected_version != version - 1:
             raise InputError(_conflict(name, expected_version, last))
+        if last is not None and last.draft:
+            opened.delete(last)
+            opened.flush()
         row = ScenarioRow(
-            id=hashlib.sha256(f"{name}\0{version}\0{document}".encode()).hexdigest()[:16],
+            id=scenario_id(name, version, document),
             name=name,
             version=version,
             created=utc_text(created),
@@ -220,9 +230,28 @@ def save_scenario(
             as_of="" if catalog is None else catalog.as_of.isoformat(),
             prices="" if catalog is None else catalog.prices.identity,
             method_version=METHOD_VERSION,
+            draft=draft,
         )
         opened.add(row)
         return _scenario(row)
+
+
+def scenario_id(name: str, version: int, document: str) -> str:
+    """Id of a version: it follows from name, number and inputs."""
+    return hashlib.sha256(f"{name}\0{version}\0{document}".encode()).hexdigest()[:16]
+
+
+def settled(settings: Settings, saved: SavedScenario, *, created: datetime) -> SavedScenario:
+    """A version that somebody means: a draft is one no longer; a draft whose place another has taken is saved anew."""
+    if not saved.draft:
+        return saved
+    with session(settings) as opened:
+        row = opened.get(ScenarioRow, saved.id)
+        if row is not None:
+            row.draft = False
+            opened.add(row)
+            return _scenario(row)
+    return save_scenario(settings, saved.scenario, created=created)
 
 
 def list_scenarios(settings: Settings, *, archived: bool = False) -> tuple[SavedScenario, ...]:
@@ -507,6 +536,7 @@ def _scenario(row: ScenarioRow) -> SavedScenario:
         prices=row.prices,
         method_version=row.method_version,
         scenario=scenario,
+        draft=row.draft,
     )
 
 

@@ -39,7 +39,7 @@ ROWS: tuple[type[SQLModel], ...] = (
     ActualRow,
 )
 """Every table, those first that others speak of."""
-MAY_DIFFER = {"created", "accepted", "note", "who", "ended"}
+MAY_DIFFER = {"created", "accepted", "note", "who", "ended", "draft"}
 """Columns in which two rows of the same content may differ: who kept it here, and when; the row that is here stays."""
 
 
@@ -148,6 +148,8 @@ def _rows(content: str | bytes, where: str) -> list[SQLModel]:
 def _row(row_class: type[SQLModel], found: Any, where: str) -> SQLModel:
     """One row; a table class does not check what it is given, so its columns are compared here."""
     columns = row_class.model_fields
+    if isinstance(found, dict):  # a column that came with a later program has its default
+        found = {name: column.default for name, column in columns.items() if not column.is_required()} | found
     if not isinstance(found, dict) or set(found) != set(columns):
         raise InputError(f"{where}: a row of '{_table(row_class)}' has not the columns of this program: export it with the same version")
     for name, column in columns.items():

@@ -69,6 +69,7 @@ def test_what_decide_has_computed_is_on_the_list(saved: AppTest) -> None:
 
 
 def test_a_version_is_saved_with_name_and_note_and_a_changed_input_is_its_difference(saved: AppTest) -> None:
+    press(saved, "Save as a new version")
     saved.number_input(key="mtok_per_day").set_value(20.0).run()
     next(field for field in saved.text_input if field.label == "Your name").set_value("Ada")
     next(field for field in saved.text_input if field.label == "Note").set_value("less traffic")
@@ -80,6 +81,19 @@ def test_a_version_is_saved_with_name_and_note_and_a_changed_input_is_its_differ
     assert "is kept as version 2" in saved.success[0].value
     assert "1 input differs" in said(saved)
     assert [row.Input for table in saved.table if "Input" in table.value for row in table.value.itertuples()] == ["Tokens a day"]
+
+
+def test_what_was_tried_on_decide_is_one_draft_until_somebody_saves_it(saved: AppTest) -> None:
+    name = name_of(saved)
+    for volume in (20.0, 30.0, 40.0, 30.0):
+        on("decide", saved).number_input(key="mtok_per_day").set_value(volume).run()
+    (draft,) = scenario_versions(settings(), name)
+    assert (draft.draft, draft.version, draft.scenario.workload.tokens_per_day) == (True, 1, 30e6)
+    assert "1, draft" in said(on("saved", saved))
+    press(saved, "Save as a new version")
+    assert [(one.draft, one.version) for one in scenario_versions(settings(), name)] == [(False, 1)]
+    on("decide", saved).number_input(key="mtok_per_day").set_value(50.0).run()
+    assert [(one.draft, one.version) for one in scenario_versions(settings(), name)] == [(False, 1), (True, 2)]
 
 
 def test_two_who_change_the_same_version_do_not_overwrite_each_other(saved: AppTest) -> None:

@@ -26,7 +26,7 @@ from selector.history import (
 from selector.recommendation import recommend
 from selector.results import METHOD_VERSION
 from selector.scenarios import changes, renamed, scenario_from_toml, scenario_sha256, scenario_to_toml
-from selector.store import list_decisions, list_scenarios, save_decision, save_scenario
+from selector.store import list_decisions, list_scenarios, save_decision, save_scenario, settled
 from tests.selector.decisions import DAY, decide, scenario
 from workloads.store import downgrade, engine, upgrade
 
@@ -270,6 +270,48 @@ def test_a_link_shows_its_version_until_it_is_withdrawn(kept):
         shared_scenario(kept, first.id)  # the version's own id is no link
     with pytest.raises(InputError, match="no link"):
         end_share(kept, "nope", ended=NOON)
+
+
+# ---- drafts ----
+
+
+def draft(kept, labels):
+    return save_scenario(kept, mail(labelled_examples=labels), created=NOON, draft=True)
+
+
+def test_a_draft_gives_its_place_to_the_next_and_to_what_is_saved_on_purpose(kept):
+    drafts = [draft(kept, labels) for labels in (1, 2, 3)]
+    assert [saved.version for saved in drafts] == [1, 1, 1]
+    assert scenario_versions(kept, "Mail") == (drafts[-1],)
+    saved = save_scenario(kept, mail(labelled_examples=4), created=NOON, who="Ann", expected_version=0)
+    assert (saved.version, saved.draft) == (1, False)
+    assert draft(kept, 4) == saved  # nothing new: no draft
+    assert [(one.version, one.draft) for one in (draft(kept, 5), draft(kept, 6))] == [(2, True), (2, True)]
+    assert [one.scenario.workload.labelled_examples for one in scenario_versions(kept, "Mail")] == [4, 6]
+    named = save_scenario(kept, mail(labelled_examples=6), created=NOON, who="Bob", note="agreed")
+    assert (named.version, named.draft, named.who, named.note) == (2, False, "Bob", "agreed")
+
+
+def test_a_draft_that_is_approved_or_shared_or_opened_stays(kept):
+    catalog = load_catalog(DAY)
+    for turn, keep in enumerate(
+        (
+            lambda saved: approve(kept, saved, recommend(saved.scenario, catalog), catalog, created=NOON, who="Ann"),
+            lambda saved: share_scenario(kept, saved, created=NOON),
+            lambda saved: settled(kept, saved, created=NOON),
+        ),
+        1,
+    ):
+        keep(draft(kept, turn))
+        draft(kept, 100)
+        assert [(one.version, one.draft) for one in scenario_versions(kept, "Mail")][-2:] == [(turn, False), (turn + 1, True)]
+
+
+def test_a_draft_that_was_replaced_while_somebody_looked_at_it_is_shared_all_the_same(kept):
+    looked_at = draft(kept, 1)
+    draft(kept, 2)
+    link = share_scenario(kept, looked_at, created=NOON)
+    assert shared_scenario(kept, link.id).scenario == looked_at.scenario
 
 
 # ---- the schema, both ways ----

@@ -56,6 +56,15 @@ def test_what_comes_out_of_one_database_goes_into_another(full, tmp_path):
     assert export_text(other, created=NOON) == export_text(full, created=NOON)
 
 
+def test_a_file_from_before_there_were_drafts_is_read(full, tmp_path):
+    document, other = json.loads(export_text(full, created=NOON)), elsewhere(tmp_path)
+    for row in document["tables"]["scenario"]:
+        del row["draft"]
+    document["sha256"] = hashlib.sha256(json.dumps(document["tables"], sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+    import_text(other, json.dumps(document))
+    assert [saved.draft for saved in scenario_versions(other, "Mail")] == [False, False]
+
+
 def test_the_same_file_twice_adds_nothing(full, tmp_path):
     text, other = export_text(full, created=NOON), elsewhere(tmp_path)
     first, second = import_text(other, text), import_text(other, text)
