@@ -30,11 +30,12 @@ def main() -> None:
         st.Page("dashboard/pages/shared.py", title="Shared", visibility="hidden"),
     ]
     page = st.navigation(pages, position="top")
-    from dashboard import forms  # only now: the frame is drawn before the imports that take seconds
+    from dashboard import forms, undo  # only now: the frame is drawn before the imports that take seconds
 
     if page.url_path != "shared":  # what a link shows is for reading: no inputs beside it, and its address stays
         forms.inputs(page.url_path)
     access.whoami()
+    undo.row()
     page.run()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
 from typing import Any
 
@@ -9,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import format as fmt
+from dashboard import undo
 from facts.errors import InputError
 from facts.records import validated
 from pricing.assumptions import AssumptionNote, Assumptions, register
@@ -135,6 +137,13 @@ def _set(name: str, value: float | None) -> None:
 
 
 def _take_back(names: tuple[str, ...]) -> None:
+    before = undo.values_back(names)
+    undo.offer("Your own assumptions were reset.", lambda: _again(before))
     for name in names:
         st.session_state[name] = Assumptions.model_fields[name].default
+    st.session_state[VERSION] = st.session_state.get(VERSION, 0) + 1
+
+
+def _again(before: Callable[[], None]) -> None:
+    before()
     st.session_state[VERSION] = st.session_state.get(VERSION, 0) + 1

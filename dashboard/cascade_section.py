@@ -19,17 +19,23 @@ from selector.quality import MARGIN_SHARE
 from selector.results import Recommendation
 
 OWN = "your own two scores"
+FOLDER = "decide.cascade.open"
+"""Key of the folder: its content is drawn while it is open."""
 
 
 def section(recommendation: Recommendation) -> None:
     """The pair of the decision, with the quality of a published pair or of the user's own two scores."""
     names = {found.id: f"{found.small_model} and {found.large_model} on {found.benchmark}" for found in item_pairs()}
-    with st.expander("A small model first, the large one on doubt"):
+    folder = st.expander("A small model first, the large one on doubt", key=FOLDER, on_change="rerun")
+    if not folder.open:  # its chart costs a fifth of a rerun
+        return
+    with folder:
         chosen = st.selectbox(
             "How good the two models are",
             [*names, OWN],
             format_func=lambda name: names.get(name, "Your own two scores"),
             key="decide.cascade.pair",
+            persist_state="session",
             help="Until both are scored on your own cases, a published pair stands in for them.",
         )
         published = next((found for found in item_pairs() if found.id == chosen), None)
@@ -44,8 +50,8 @@ def section(recommendation: Recommendation) -> None:
 def own_scores() -> tuple[float, float]:
     """Shares of right answers, as the user states them."""
     left, right = st.columns(2)
-    small = left.slider("Small model right on", 0, 100, 75, format="%d%%", key="decide.cascade.small")
-    large = right.slider("Large model right on", 0, 100, 80, format="%d%%", key="decide.cascade.large")
+    small = left.slider("Small model right on", 0, 100, 75, format="%d%%", key="decide.cascade.small", persist_state="session")
+    large = right.slider("Large model right on", 0, 100, 80, format="%d%%", key="decide.cascade.large", persist_state="session")
     return small / 100.0, large / 100.0
 
 
@@ -54,7 +60,10 @@ def drawn(pair: Pair, published: ItemPair | None) -> None:
     if pair.gap_share <= 0:
         parts.text("The small model is right as often as the large one: there is nothing to send on.")
         return
-    share = st.slider("Sent on to the large model", 0, 100, 50, step=5, format="%d%%", key="decide.cascade.share") / 100.0
+    share = (
+        st.slider("Sent on to the large model", 0, 100, 50, step=5, format="%d%%", key="decide.cascade.share", persist_state="session")
+        / 100.0
+    )
     here = cascade_point(pair, share)
     parts.chart(cascade(pair, share), "")
     money = "saves" if here.saving_share >= 0 else "costs"

@@ -22,7 +22,7 @@ import streamlit as st
 from pydantic.fields import FieldInfo
 
 from dashboard import format as fmt
-from dashboard import state
+from dashboard import state, undo
 from facts.errors import InputError
 from facts.records import Fact, validated
 from pricing.assumptions import Assumptions
@@ -432,6 +432,8 @@ def _forget_sizes() -> None:
 
 
 def _reset() -> None:
+    names = tuple(name for record in (PriceOverrides, Assumptions) for name in record.model_fields)
+    undo.offer("Your own prices and assumptions were reset.", undo.values_back((*names, state.ACCEPT_DOUBTFUL)))
     for record in (PriceOverrides(), Assumptions()):
         for name in type(record).model_fields:
             st.session_state[name] = _plain(getattr(record, name))

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import format as fmt
-from dashboard import forms, parts, state
+from dashboard import forms, parts, state, undo
 from facts.errors import InputError
 from facts.settings import settings
 from selector.comparison import Comparison, Side, compare
@@ -21,6 +21,7 @@ from selector.history import (
     end_share,
     list_approvals,
     list_shares,
+    reopen_share,
     restore_scenario,
     scenario_versions,
     share_scenario,
@@ -154,6 +155,9 @@ def _actions(saved: SavedScenario, *, archived: bool) -> None:
 def _put_away(saved: SavedScenario, *, archived: bool) -> str:
     move = restore_scenario if archived else archive_scenario
     move(settings(), saved.name, created=datetime.now(UTC), who=st.session_state.get(WHO, ""))
+    if not archived:
+        who = st.session_state.get(WHO, "")
+        undo.offer(f"{saved.name} was archived.", lambda: restore_scenario(settings(), saved.name, created=datetime.now(UTC), who=who))
     return f"{saved.name} is {'back on the list' if archived else 'in the archive; nothing of it is lost'}."
 
 
@@ -309,6 +313,7 @@ def _shared(saved: SavedScenario) -> str:
 
 def _ended(link_id: str) -> str:
     end_share(settings(), link_id, ended=datetime.now(UTC))
+    undo.offer("A link was withdrawn.", lambda: reopen_share(settings(), link_id))
     return "The link is withdrawn: it leads nowhere now."
 
 

@@ -10,7 +10,7 @@ import streamlit as st
 from capacity.accelerators import accelerator, accelerators
 from capacity.models import models
 from dashboard import format as fmt
-from dashboard import measure_charts, parts, state
+from dashboard import measure_charts, parts, state, undo
 from facts.errors import InputError
 from facts.settings import settings
 from facts.units import SECONDS_PER_DAY
@@ -103,7 +103,10 @@ def _apply(measurement: Measurement, key: str) -> None:
 
 def _take_back(measurement_id: str) -> None:
     try:
+        applied = next((found for found in applied_statements(settings()) if found.measurement_id == measurement_id), None)
         drop_applied(settings(), measurement_id)
+        if applied is not None:
+            undo.offer(f"Measurement {measurement_id[:12]} is not applied any more.", lambda: save_applied(settings(), applied))
         st.session_state[SAID] = (True, f"Measurement {measurement_id[:12]} is not applied any more.")
     except InputError as error:
         st.session_state[SAID] = (False, str(error))

@@ -267,6 +267,17 @@ def end_share(settings: Settings, link_id: str, *, ended: datetime) -> ShareLink
         return _link(row)
 
 
+def reopen_share(settings: Settings, link_id: str) -> ShareLink:
+    """Let a withdrawn link lead where it led; one that was not withdrawn stays as it is."""
+    with session(settings) as opened:
+        row = opened.get(ShareLinkRow, link_id)
+        if row is None:
+            raise InputError(f"there is no link '{link_id}' to open again")
+        row.ended = ""
+        opened.add(row)
+        return _link(row)
+
+
 # ---- below: how ----
 
 

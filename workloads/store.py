@@ -49,11 +49,17 @@ def session(settings: Settings, *, read_only: bool = False) -> Iterator[Session]
     is still true when it writes: keep it short. What the database refuses (no space, read-only, damaged) is an InputError.
     """
     url = settings.database_url
-    upgrade(settings)
+    known = url in _CHECKED and _CHECKED[url] == _identity(url)
+    if not known:
+        upgrade(settings)
+        _CHECKED[url] = _identity(url)
     bind = engine(url).execution_options(read_only=read_only)
     with _in_words(url), _turn(url, read_only=read_only), Session(bind, expire_on_commit=False) as opened:
-        if bind.dialect.name == "postgresql":
-            _begin_on_server(opened.connection(), read_only=read_only)
+        _begin_session(opened, read_only=read_only)
+        if known and opened.connection().exec_driver_sql("SELECT version_num FROM alembic_version").scalar() != _head():
+            opened.rollback()  # somebody changed the schema under this program
+            upgrade(settings)
+            _begin_session(opened, read_only=read_only)
         yield opened
         opened.commit()
 
@@ -85,6 +91,7 @@ def upgrade(settings: Settings) -> None:
 def downgrade(settings: Settings, revision: str) -> None:
     """Take the database back to an earlier revision ('base' for empty); data of the dropped tables is lost."""
     url = settings.database_url
+    _CHECKED.pop(url, None)
     with _in_words(url), engine(url).begin() as connection:
         alembic.command.downgrade(_alembic_config(connection), revision)
 
@@ -193,6 +200,29 @@ def _make_file(path: Path) -> None:
         raise InputError(
             f"the database {path} cannot be created ({why}): set DATABASE_URL or RIGHTSIZE_DATA_DIR to a place you may write"
         ) from None
+
+
+_CHECKED: dict[str, tuple[int, int]] = {}
+"""Databases that have had this program's schema, and which file it was: a session asks them for their revision itself, at a tenth of
+what `upgrade` costs, and a page opens half a dozen sessions."""
+
+
+def _identity(database_url: str) -> tuple[int, int]:
+    """Which file an SQLite address names now; one that was moved away or replaced is another. The same for every server."""
+    url = make_url(database_url)
+    if url.get_backend_name() != "sqlite" or not url.database:
+        return (0, 0)
+    try:
+        found = os.stat(url.database)
+    except OSError:
+        return (-1, -1)
+    return (found.st_dev, found.st_ino)
+
+
+def _begin_session(opened: Session, *, read_only: bool) -> None:
+    connection = opened.connection()
+    if connection.dialect.name == "postgresql":
+        _begin_on_server(connection, read_only=read_only)
 
 
 @contextmanager

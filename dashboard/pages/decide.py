@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from dashboard import cascade_section, charts, components, doubt_words, forms, parts, report, state, tables
+from dashboard import cascade_section, charts, components, doubt_words, forms, parts, report, state, tables, undo
 from dashboard import format as fmt
 from dashboard.doubt_desk import Doubted
 from dashboard.tree_svg import answer_text
@@ -190,7 +190,10 @@ def tree_chosen() -> Tree:
 
 def own_tree() -> None:
     """A copy to edit, and its way back, checked: every input must reach exactly one end."""
-    with st.expander("Use your organisation's own tree"):
+    folder = st.expander("Use your organisation's own tree", key="decide.own_tree.open", on_change="rerun")
+    if not folder.open:
+        return
+    with folder:
         parts.text(
             "Take a copy, change questions, thresholds and advice, and open it here. It is refused with the reason if an input would "
             "reach no end or two, or if a question can never be asked."
@@ -228,7 +231,9 @@ def _open_tree() -> None:
 
 
 def _forget_tree() -> None:
-    st.session_state.pop(OWN_TREE, None)
+    own = st.session_state.pop(OWN_TREE, None)
+    if own is not None:
+        undo.offer(f"Your own tree, {own.title}, was put away.", lambda: st.session_state.update({OWN_TREE: own}))
 
 
 def pick_sentence(recommendation: Recommendation, leaf: Leaf) -> str:

@@ -68,6 +68,8 @@ def test_an_attitude_that_makes_no_sense_in_a_link_is_the_default(given: str, ke
 
 def test_an_own_tree_is_taken_checked_and_left_again() -> None:
     app = opened()
+    app.session_state["decide.own_tree.open"] = True
+    app.run()
     text = tree_toml("corrected").replace('title = "Corrected tree"', 'title = "Our tree"').replace("from = 1000\n", "from = 6000\n")
     app.file_uploader(key="decide.own_tree_file").set_value(("own.toml", text.encode(), "application/toml")).run()
     assert "begins at 6000, 1000 is wanted" in said(app)
@@ -78,6 +80,8 @@ def test_an_own_tree_is_taken_checked_and_left_again() -> None:
     assert "5,000 is at least 100 and below 1,000" in said(app)
     app.button(key="decide.own_tree_off").click().run()
     assert "Your own tree is drawn" not in said(app)
+    app.button(key="undo.button").click().run()
+    assert "Your own tree is drawn: Our tree" in said(app)
 
 
 def test_the_cascade_is_priced_from_the_decisions_own_bills() -> None:
@@ -113,7 +117,8 @@ def test_the_cascade_chart_draws_both_bounds_the_range_and_the_saving() -> None:
 
 def test_the_cascade_section_follows_its_slider_and_ones_own_scores() -> None:
     app = opened()
-    app.slider(key="decide.cascade.share").set_value(100).run()
+    app.session_state["decide.cascade.open"] = True
+    app.run().slider(key="decide.cascade.share").set_value(100).run()
     assert "Where no small answer is accepted both models are paid" in said(app)
     app.selectbox(key="decide.cascade.pair").set_value("your own two scores").run()
     app.slider(key="decide.cascade.small").set_value(90).run()

@@ -40,6 +40,8 @@ def test_a_reported_server_is_opened_and_applied_and_taken_back(decide: AppTest)
     assert (applied.model_id, applied.quantization, applied.device_id, applied.gpus) == ("llama-3.1-8b", "bf16", H100, 1)
     app.button(key=f"measure.drop.{reported.id[:12]}").click().run()
     assert list_applied(settings()) == ()
+    app.button(key="undo.button").click().run()
+    assert [found for _, found in list_applied(settings())] == [applied]
 
 
 def test_what_cannot_be_applied_says_why_on_the_page(decide: AppTest) -> None:

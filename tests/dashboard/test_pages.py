@@ -265,6 +265,9 @@ def test_what_was_typed_under_more_assumptions_holds_when_they_are_folded_again(
     assert unfolded(decide).number_input(key="fte_month_usd").value == 20_000.0
     decide.button(key="form.reset").click().run()
     assert decide.session_state["state.scenario"].assumptions == Assumptions()
+    decide.button(key="undo.button").click().run()
+    assert decide.session_state["state.scenario"].assumptions.fte_month_usd == 20_000.0
+    assert "undo.button" not in {button.key for button in decide.button}
 
 
 def test_nonsense_in_a_link_falls_back_to_the_defaults() -> None:

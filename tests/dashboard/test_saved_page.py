@@ -115,6 +115,10 @@ def test_duplicate_archive_and_restore(saved: AppTest) -> None:
     saved.selectbox(key="saved.name").set_value(f"{name}, copy").run()
     press(saved, "Archive")
     assert [kept.name for kept in list_scenarios(settings())] == [name]
+    saved.button(key="undo.button").click().run()
+    assert len(list_scenarios(settings())) == 2
+    saved.selectbox(key="saved.name").set_value(f"{name}, copy").run()
+    press(saved, "Archive")
     saved.toggle(key="saved.archive").set_value(True).run()
     assert name_of(saved) == f"{name}, copy"
     press(saved, "Restore")
@@ -151,6 +155,8 @@ def test_a_link_shows_its_version_for_reading_until_it_is_withdrawn(saved: AppTe
     press(saved, "Withdraw")
     reader.run()
     assert "this link leads nowhere, or was withdrawn" in said(reader)
+    saved.button(key="undo.button").click().run()
+    assert "Version 1 of Document analysis" in said(reader.run())
 
 
 def test_without_a_link_or_with_a_made_up_one_nothing_is_shown() -> None:
