@@ -27,6 +27,8 @@ from workloads.demand import Complexity, Workload
 from workloads.text_tokens import common_tokenizer
 from workloads.trace_summary import ASSUMED_COMPLEXITY, PLANNING_WINDOW_S, RouteVolume
 
+SHOWN = 40
+"""Characters of a wrong cell that are shown."""
 LOOK_BYTES = 65_536
 """Of a file's beginning, in which a usage export names its fields."""
 
@@ -216,7 +218,7 @@ def _moment_s(text: str | None, where: str) -> int:
     try:
         moment = datetime.fromisoformat(given)
     except ValueError:
-        raise InputError(f"{where} is '{given}', and seconds since 1970 or an ISO 8601 time is wanted") from None
+        raise InputError(f"{where} is {given[:SHOWN]!r}, and seconds since 1970 or an ISO 8601 time is wanted") from None
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
 
 

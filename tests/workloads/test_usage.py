@@ -3,6 +3,9 @@
 import json
 
 import pytest
+from hypothesis import HealthCheck, example, given
+from hypothesis import settings as law
+from hypothesis import strategies as st
 
 from facts.errors import InputError
 from facts.records import validated
@@ -175,3 +178,55 @@ def test_what_is_wrong_in_a_usage_csv_names_its_line(tmp_path, change, message):
     path.write_text(CSV.replace(*change, 1), encoding="utf-8")
     with pytest.raises(InputError, match=message):
         summarize_usage(path)
+
+
+CELLS = st.one_of(
+    st.integers(-5, 10**20).map(str),
+    st.sampled_from(
+        ["", "1760000000", "1760086400", "2025-10-09T08:53:20+00:00", "0001-01-01", "9999-12-31T23:59:59", "1e400", "nan", "inf"]
+    ),
+    st.sampled_from(["4.0", "4.5", "True", '"', "\u2028", "9" * 25]),
+    st.text(max_size=5),
+)
+COLUMNS = ("start_time", "end_time", "num_model_requests", "model", "batch", "input_tokens", "output_tokens", "input_cached_tokens", "x")
+VALUES = st.one_of(st.none(), st.integers(-5, 10**25), st.floats(), st.booleans(), st.text(max_size=3))
+BUCKETS = st.fixed_dictionaries(
+    {
+        "start_time": st.one_of(VALUES, st.just(10)),
+        "end_time": st.one_of(VALUES, st.just(20)),
+        "results": st.one_of(VALUES, st.lists(st.one_of(st.dictionaries(st.sampled_from(COLUMNS[2:]), VALUES), VALUES), max_size=3)),
+    }
+)
+ANY = law(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+
+
+def is_a_workload_or_one_sentence(path):
+    said = ""
+    try:
+        workload_of_usage(summarize_usage(path))
+    except InputError as error:
+        said = str(error)
+    assert "\n" not in said
+
+
+@ANY
+@given(
+    rows=st.lists(st.lists(CELLS, min_size=9, max_size=9), max_size=4),
+    delimiter=st.sampled_from(",;\t"),
+    end=st.sampled_from(["\n", "\r\n"]),
+    mark=st.booleans(),
+)
+@example(rows=[["0", '"', *"0000000"], ["0"] * 9, [*"00000000", '"']], delimiter=",", end="\n", mark=False)
+def test_any_csv_is_a_workload_or_one_sentence(tmp_path, rows, delimiter, end, mark):
+    path = tmp_path / "usage.csv"
+    text = end.join(delimiter.join(row) for row in [COLUMNS, *rows]) + end
+    path.write_bytes((("\ufeff" if mark else "") + text).encode("utf-8", "replace"))
+    is_a_workload_or_one_sentence(path)
+
+
+@ANY
+@given(document=st.one_of(BUCKETS, st.lists(BUCKETS, max_size=3), st.fixed_dictionaries({"data": st.lists(BUCKETS, max_size=3)})))
+def test_any_json_is_a_workload_or_one_sentence(tmp_path, document):
+    path = tmp_path / "usage.json"
+    path.write_text(json.dumps(document))
+    is_a_workload_or_one_sentence(path)
