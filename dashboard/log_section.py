@@ -29,7 +29,8 @@ TICK_S = 0.5
 JOB = "saved.log.job"
 MAPPING = "saved.log.mapping"
 NO_COLUMN = "(none)"
-CHARACTERS = "characters"
+CHARACTERS, OWN_GGUF = "characters", "a GGUF file's own"
+GGUF_MB = 64
 COLUMNS = {
     "time": "Moment of the request",
     "input_tokens": "Prompt tokens",
@@ -58,22 +59,23 @@ def section() -> None:
     zone = left.selectbox("Time zone of hours and days", zones, key="saved.log.zone", persist_state="session")
     tokenizer = right.selectbox(
         "Tokens of texts by",
-        [CHARACTERS, *tokenizer_names()],
+        [CHARACTERS, *tokenizer_names(), OWN_GGUF],
         index=_own_tokenizer(),
         key="saved.log.tokenizer",
         help="Only for logs that hold texts and no token counts. The tokenizer of today's model is preselected where it is known.",
     )
+    counting = _gguf() if tokenizer == OWN_GGUF else None if tokenizer == CHARACTERS else tokenizer
     job: LogJob | None = st.session_state.get(JOB)
     own = _mapping(job)
     with st.container(horizontal=True, vertical_alignment="center"):
-        pressed = st.button("Read the log", type="primary", key="saved.log.read", disabled=not files)
+        waits = not files or (tokenizer == OWN_GGUF and counting is None)
+        pressed = st.button("Read the log", type="primary", key="saved.log.read", disabled=waits)
         st.caption("Larger logs, wildcards and PostgreSQL tables: `python -m workloads summarize`.")
     if pressed and files:
         if job is not None:
             job.cancel()
         try:
-            chosen = None if tokenizer == CHARACTERS else tokenizer
-            job = LogJob.start([(file.name, file.getvalue()) for file in files], columns=own, zone=zone, tokenizer=chosen)
+            job = LogJob.start([(file.name, file.getvalue()) for file in files], columns=own, zone=zone, tokenizer=counting)
         except InputError as error:
             st.error(fmt.markdown_literal(str(error)))
             return
@@ -86,6 +88,18 @@ def section() -> None:
         return
     _result(job)
     _kept()
+
+
+def _gguf() -> tuple[str, bytes] | None:
+    """A GGUF file whose own tokenizer is to count, by name and content."""
+    file = st.file_uploader(
+        "GGUF file, or its first 32 MB",
+        type=["gguf"],
+        key="saved.log.gguf",
+        max_upload_size=GGUF_MB,
+        help="Its tokenizer stands before the weights, so the beginning is enough: head -c 32M model.gguf > header.gguf",
+    )
+    return None if file is None else (file.name, file.getvalue())
 
 
 def _watch() -> None:

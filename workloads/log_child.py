@@ -33,7 +33,7 @@ def main() -> int:
                 progress=lambda share: say(share=share),
             )
     except InputError as error:
-        say(problem=without_folders(str(error), paths))
+        say(problem=without_folders(str(error), [*paths, Path(request["tokenizer"] or "log")]))
         return 2
     with Path(request["result"]).open("wb") as file:
         pickle.dump(found, file)

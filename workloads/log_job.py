@@ -23,6 +23,8 @@ from workloads.trace_summary import TraceSummary
 from workloads.usage import UsageSummary
 
 RESULT = "summary.pickle"
+WEIGHTS_ROOM_BYTES = 2**42
+"""Of a GGUF file of which only the beginning is there: more than any model's weights."""
 STOP_S = 5.0
 """How long a child that was asked to stop may take before it is killed."""
 
@@ -48,20 +50,23 @@ class LogJob:
         columns: LogFormat | None = None,
         route: str | None = None,
         zone: str = "UTC",
-        tokenizer: str | None = None,
+        tokenizer: str | tuple[str, bytes] | None = None,
     ) -> LogJob:
-        """Write the files into the job's folder and begin; names are kept for messages, without any folder in them."""
+        """Write the files into the job's folder and begin; names are kept for messages, without any folder in them.
+
+        tokenizer: one of the table, or a GGUF file by name and content, of which the beginning up to the weights is enough
+        """
         if not files:
             raise InputError("no request log is given")
         folder = Path(tempfile.mkdtemp(prefix="rightsize-read-"))
         try:
             paths = []
             for number, (name, content) in enumerate(files):
-                place = folder / str(number)
-                place.mkdir()
-                path = place / (Path(name.replace("\\", "/")).name or "log")
-                path.write_bytes(content)
-                paths.append(str(path))
+                paths.append(str(_written(folder / str(number), name, content)))
+            if isinstance(tokenizer, tuple):
+                path = _written(folder / "tokenizer", *tokenizer)
+                os.truncate(path, max(len(tokenizer[1]), WEIGHTS_ROOM_BYTES))  # a hole in place of the weights: it takes no space
+                tokenizer = str(path)
             request = {
                 "paths": paths,
                 "columns": None if columns is None else columns.model_dump(mode="json"),
@@ -132,3 +137,11 @@ class LogJob:
             return
         self.problem = self.problem or f"the reading ended by itself (code {code}): the log may be damaged, or the memory too small for it"
         self.state = "failed"
+
+
+def _written(place: Path, name: str, content: bytes) -> Path:
+    """A file by its own name, in a folder of its own."""
+    place.mkdir()
+    path = place / (Path(name.replace("\\", "/")).name or "log")
+    path.write_bytes(content)
+    return path

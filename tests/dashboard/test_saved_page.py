@@ -16,6 +16,7 @@ from facts.settings import settings
 from selector.history import list_approvals, list_shares, scenario_versions
 from selector.store import list_decisions, list_scenarios
 from tests.dashboard.test_pages import on, opened, plain, said
+from tests.workloads.test_text_tokens import write_vocabulary
 from workloads.log_formats import TimeUnit
 from workloads.store import list_workloads
 
@@ -181,6 +182,25 @@ def test_an_empty_archive_and_a_database_that_cannot_be_read_are_one_sentence(
 
 
 # ---- logs ----
+
+
+def test_a_gguf_file_is_asked_for_before_its_tokenizer_counts(saved: AppTest, tmp_path) -> None:
+    pytest.importorskip("llama_cpp")
+    app = view(saved, "From a log")
+    rows = [{"t": number * 60, "n": None, "m": None, "prompt": "hello hello", "answer": "hello"} for number in range(3)]
+    log = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    app.file_uploader(key="saved.log.files").set_value([("texts.jsonl", log, "application/json")]).run()
+    app.selectbox(key="saved.log.tokenizer").select("a GGUF file's own").run()
+    assert app.button(key="saved.log.read").disabled
+    mapping = b'time = "t"\ntime_unit = "elapsed_s"\ninput_text = "prompt"\noutput_text = "answer"\n'
+    app.file_uploader(key="saved.log.toml").set_value([("columns.toml", mapping, "application/toml")]).run()
+    header = write_vocabulary(tmp_path / "tiny.gguf").read_bytes()
+    app.file_uploader(key="saved.log.gguf").set_value([("llama-3.gguf", header, "application/octet-stream")]).run()
+    press(app, "Read the log")
+    app.session_state["saved.log.job"].wait()
+    app.run()
+    assert not app.exception
+    assert "15 prompt tokens of 3 requests are counted from their text (tokenizer llama-3.gguf)." in said(app)
 
 
 def test_a_log_becomes_a_workload_that_fills_the_form_and_is_kept(saved: AppTest) -> None:

@@ -1,5 +1,6 @@
 """A log read in a child process: the same summary, a sentence when it fails, and nothing left behind."""
 
+import json
 import time
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import duckdb
 import pytest
 
 from facts.errors import InputError
+from tests.workloads.test_text_tokens import COLUMNS, write_vocabulary
 from workloads.log_formats import LogFormat, TimeUnit
 from workloads.log_job import LogJob
 from workloads.trace_summary import summary_json
@@ -92,3 +94,20 @@ def test_a_reading_that_is_cancelled_or_dies_leaves_nothing(tmp_path):
     died.wait()
     assert died.state == "failed"
     assert "the reading ended by itself" in died.problem
+
+
+def test_texts_are_counted_with_the_beginning_of_a_gguf_file(tmp_path):
+    pytest.importorskip("llama_cpp")
+    rows = [{"id": str(number), "at": number * 60, "asked": None, "prompt": "hello hello", "answer": "hello"} for number in range(3)]
+    log = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    job = LogJob.start(
+        [("texts.jsonl", log)], columns=COLUMNS, tokenizer=("../llama-3.gguf", write_vocabulary(tmp_path / "tiny.gguf").read_bytes())
+    )
+    job.wait()
+    assert (job.state, job.problem) == ("done", "")
+    assert (job.summary.input_lengths.total_tokens, job.summary.output_lengths.total_tokens) == (15, 6)
+    assert job.summary.counted_with == "llama3"
+    wrong = LogJob.start([("texts.jsonl", log)], columns=COLUMNS, tokenizer=("zip.gguf", b"PK"))
+    wrong.wait()
+    assert wrong.state == "failed"
+    assert wrong.problem == "zip.gguf cannot count tokens here: llama.cpp cannot read it"

@@ -1,6 +1,7 @@
 """Tokens from text: the tokenizer itself where it is here, else characters with a range that holds."""
 
 import json
+from pathlib import Path
 from statistics import median
 
 import gguf
@@ -218,10 +219,8 @@ def byte_words() -> list[str]:
     return [chr(byte) if byte in plain else chr(next(others)) for byte in range(256)]
 
 
-@pytest.fixture
-def vocabulary(tmp_path):
+def write_vocabulary(path: Path) -> Path:
     """A file without weights whose tokenizer knows the bytes, he, ll and hell."""
-    path = tmp_path / "llama-3.1-8b-small.gguf"
     writer = gguf.GGUFWriter(path, "llama")
     words = [*byte_words(), "he", "ll", "hell"]
     writer.add_tokenizer_model("gpt2")
@@ -235,6 +234,11 @@ def vocabulary(tmp_path):
     writer.write_kv_data_to_file()
     writer.close()
     return path
+
+
+@pytest.fixture
+def vocabulary(tmp_path):
+    return write_vocabulary(tmp_path / "llama-3.1-8b-small.gguf")
 
 
 def test_a_gguf_file_counts_with_its_own_tokenizer(vocabulary):
