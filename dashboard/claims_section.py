@@ -10,7 +10,7 @@ from datetime import date
 import streamlit as st
 
 from dashboard import format as fmt
-from dashboard import parts
+from dashboard import parts, uploads
 from facts.errors import InputError
 from selector.audit import AuditResult, AuditVerdict, Figure, audit_claims, audit_each
 from selector.catalog import load_catalog
@@ -42,7 +42,7 @@ def show(as_of: date) -> None:
         "`python -m selector audit --keys` prints every key.",
     )
     try:
-        results = shipped_results(as_of) if file is None else own_results(file.getvalue(), file.name, as_of)
+        results = shipped_results(as_of) if file is None else own_results(uploads.content(file, UPLOAD_MB), file.name, as_of)
         read = tuple(result for result in results if isinstance(result, AuditResult))
         for wrong in (result for result in results if isinstance(result, Unreadable)):
             if not read:

@@ -17,7 +17,7 @@ from capacity.memory import fit
 from capacity.models import ModelSpec, model, models, quantization
 from capacity.throughput import ServingCurve, serving_curve
 from dashboard import format as fmt
-from dashboard import parts
+from dashboard import parts, uploads
 from facts.errors import InputError
 from facts.records import validated
 from facts.units import BYTES_PER_GB
@@ -117,7 +117,7 @@ def _uploaded() -> ModelSpec | None:
         help="The header alone is read. Of a large file the beginning is enough: head -c 32M model.gguf > header.gguf",
     )
     if file is not None:
-        st.session_state[KEPT_GGUF] = read_gguf_beginning(file.getvalue(), name=file.name, as_of=_today())
+        st.session_state[KEPT_GGUF] = read_gguf_beginning(uploads.content(file, UPLOAD_MB), name=file.name, as_of=_today())
     found: GgufFile | None = st.session_state.get(KEPT_GGUF)
     if found is None:
         st.caption("Of a large file the first 32 MB are enough: `head -c 32M model.gguf > header.gguf`")

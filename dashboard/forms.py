@@ -22,7 +22,7 @@ import streamlit as st
 from pydantic.fields import FieldInfo
 
 from dashboard import format as fmt
-from dashboard import state, undo
+from dashboard import state, undo, uploads
 from facts.errors import InputError
 from facts.records import Fact, validated
 from pricing.assumptions import Assumptions
@@ -303,9 +303,7 @@ def _open_upload() -> None:
     if upload is None:
         return
     try:
-        if upload.size > UPLOAD_MB * 1_000_000:
-            raise InputError(f"the file has {upload.size} bytes, a workload has at most {UPLOAD_MB} MB")
-        fill(scenario_from_toml(upload.getvalue().decode("utf-8-sig"), "The file"))
+        fill(scenario_from_toml(uploads.content(upload, UPLOAD_MB).decode("utf-8-sig"), "The file"))
     except UnicodeDecodeError:
         st.session_state["form.upload_problem"] = "The file is not UTF-8 text, so it is no TOML file"
     except InputError as error:

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 import tomli_w
 
-from dashboard import demand_charts, forms, parts
+from dashboard import demand_charts, forms, parts, uploads
 from dashboard import format as fmt
 from facts.errors import InputError
 from facts.records import validated
@@ -75,7 +75,9 @@ def section() -> None:
         if job is not None:
             job.cancel()
         try:
-            job = LogJob.start([(file.name, file.getvalue()) for file in files], columns=own, zone=zone, tokenizer=counting)
+            job = LogJob.start(
+                [(file.name, uploads.content(file, UPLOAD_MB)) for file in files], columns=own, zone=zone, tokenizer=counting
+            )
         except InputError as error:
             st.error(fmt.markdown_literal(str(error)))
             return
@@ -139,7 +141,7 @@ def _mapping(job: LogJob | None) -> LogFormat | None:
         )
         if file is not None:
             try:
-                return _from_toml(file.getvalue())
+                return _from_toml(uploads.content(file, 1))
             except InputError as error:
                 st.error(fmt.markdown_literal(str(error)))
                 return None
@@ -223,7 +225,7 @@ def _own_tokenizer() -> int:
 
 def _summary(summary: TraceSummary) -> None:
     st.subheader(fmt.markdown_literal(_headline(summary)), anchor=False)
-    with st.grid(4, min_column_width=200, border=True):
+    with st.grid(4, min_column_width=240, border=True):
         _card("Requests a day", f"{summary.requests_per_day:,.0f}", f"{summary.requests:,} in {fmt.duration(summary.span_s)}")
         minute = summary.planning_peak_to_mean
         _card(

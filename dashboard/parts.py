@@ -11,7 +11,7 @@ from dashboard import format as fmt
 from dashboard import state
 from dashboard.charts import Chart
 from dashboard.doubt_desk import Doubted
-from dashboard.report import Card
+from dashboard.report import Card, heading
 from selector.results import Recommendation
 from selector.sensitivity import Doubt
 
@@ -29,7 +29,8 @@ def verdict(recommendation: Recommendation) -> None:
             action = str(choice.action)
             st.badge(fmt.ACTION_NAMES.get(action, fmt.words(action)), color=ACTION_COLOURS.get(action, "gray"))  # type: ignore[arg-type]
             st.caption(f"{fmt.markdown_literal(workload.name)} · prices as of {fmt.day(recommendation.as_of)}")
-        st.subheader(fmt.markdown_literal(choice.sentence), anchor=False)
+        st.subheader(fmt.markdown_literal(heading(recommendation)), anchor=False)
+        text(choice.sentence)
 
 
 def cards(found: tuple[Card, ...]) -> None:

@@ -12,7 +12,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import format as fmt
-from dashboard import parts
+from dashboard import parts, uploads
 from facts.errors import InputError
 from facts.settings import settings
 from pricing.prices import PriceOverrides
@@ -43,7 +43,7 @@ def section() -> None:
         "Example (CSV)", EXAMPLE, file_name="workloads.csv", mime="text/csv", on_click="ignore", key="saved.portfolio.example"
     )
     try:
-        scenarios = _from_file(file.name, file.getvalue()) if file is not None else _saved()
+        scenarios = _from_file(file.name, uploads.content(file, UPLOAD_MB)) if file is not None else _saved()
         if not scenarios:
             st.info("No scenario is chosen. Save some, or give a CSV file.")
             return

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import format as fmt
-from dashboard import parts, state
+from dashboard import parts, state, uploads
 from facts.errors import InputError
 from facts.settings import settings
 from selector.reconcile import Reconciliation, actuals_from_csv, reconcile
@@ -76,7 +76,7 @@ def _bills(decision: SavedDecision) -> None:
         st.error("No file is chosen.")
         return
     try:
-        bills = actuals_from_csv(file.getvalue().decode("utf-8-sig"), file.name, first_month=first.strip() or None)
+        bills = actuals_from_csv(uploads.content(file, UPLOAD_MB).decode("utf-8-sig"), file.name, first_month=first.strip() or None)
         save_actuals(settings(), decision.id, bills, created=datetime.now(UTC), replace_changed=replace)
     except UnicodeDecodeError:
         st.error("The file is not UTF-8 text, so it is no CSV file.")

@@ -12,8 +12,9 @@ from dashboard import charts, doubt_charts, doubt_words, tables, tree_svg
 from dashboard import format as fmt
 from dashboard.chart_svg import chart_svg
 from probes.measurement import Measurement
-from selector.results import OptionResult, Recommendation, SourceLine
+from selector.results import Action, OptionResult, Recommendation, SourceLine
 from selector.sensitivity import Doubt
+from selector.sentences import span
 
 QR_BYTES = 1_200
 """A longer link makes a code too dense to be read from paper."""
@@ -211,6 +212,21 @@ def qr_svg(link: str) -> str:
         return ""
     code: str = segno.make_qr(link, error="m", boost_error=False).svg_inline(scale=4, border=2, dark="#000000", light="#FFFFFF")
     return code.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+
+
+def heading(recommendation: Recommendation) -> str:
+    """The verdict in one short line: what to do, the amount, against what. The whole sentence stands below it."""
+    choice, horizon = recommendation.choice, span(recommendation.scenario.workload.horizon_months)
+    option, baseline = recommendation.option(choice.option_id), recommendation.option(choice.baseline_option_id)
+    if option is None or baseline is None:
+        return "No option passes"
+    if choice.action is Action.STAY:
+        return f"Stay on {option.title}: {fmt.usd(option.total_usd)} over {horizon}"
+    do = f"{'Move to' if choice.action is Action.MOVE else 'Test'} {option.title}{'' if choice.action is Action.MOVE else ' first'}"
+    if choice.saving_usd is None:
+        return f"{do}: {fmt.usd(option.total_usd)} over {horizon}"
+    more = "less" if choice.saving_usd >= 0 else "more"
+    return f"{do}: {fmt.usd(abs(choice.saving_usd))} {more} than {baseline.title} over {horizon}"
 
 
 def cards(recommendation: Recommendation) -> tuple[Card, ...]:

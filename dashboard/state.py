@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import platform
 import threading
@@ -419,4 +420,18 @@ def _warm() -> None:
     import selector.sensitivity  # noqa: F401 -- likewise
 
     if BESIDE:
+        _warm_data()
+        gc.collect()
+        gc.freeze()  # Streamlit collects all garbage after every run of a page: going through modules and data took two thirds of one
         BESIDE[0].run(warm)
+
+
+def _warm_data() -> None:
+    """What a first page would read: the day's prices, one decision, one chart."""
+    from dashboard import charts, forms
+    from selector.catalog import load_catalog
+    from selector.recommendation import recommend
+    from selector.scenarios import Scenario
+
+    asked = Scenario(workload=forms.example_workloads()[0])
+    charts.cumulative_cost(recommend(asked, load_catalog(datetime.now(UTC).date(), asked.prices)))

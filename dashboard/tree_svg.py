@@ -116,18 +116,46 @@ PAPER_COLOURS = TreeColours(
     page="#FFFFFF",
 )
 
-WIDTH = 820.0
-LANE, LANE_MARGIN, NODE_RIGHT, LEAF_LEFT = 9.0, 16.0, 520.0, 612.0
-LEAF_WIDTH = WIDTH - LEAF_LEFT - 4
+LANE, LANE_MARGIN = 9.0, 16.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Space:
+    """Where a tree is drawn.
+
+    wide: the whole picture
+    node_right: where the questions end
+    leaf_left: where the advice begins
+    """
+
+    wide: float
+    node_right: float
+    leaf_left: float
+
+    @property
+    def leaf_wide(self) -> float:
+        """Of a box with advice."""
+        return self.wide - self.leaf_left - 4
+
+
+DESK = Space(wide=820.0, node_right=520.0, leaf_left=612.0)
+PHONE = Space(wide=420.0, node_right=262.0, leaf_left=302.0)
+"""Drawn at a phone's width its letters are 11 px tall."""
 PAD, LINE, ANSWER_GAP, NODE_GAP = 10.0, 17.0, 2.0, 16.0
 QUESTION_PX, ANSWER_PX = 14.0, 13.0
 
 
 def tree_svg(
-    tree: DecisionTree, path: Sequence[PathStep], leaf: Leaf, *, colours: TreeColours = PAPER_COLOURS, interactive: bool = False
+    tree: DecisionTree,
+    path: Sequence[PathStep],
+    leaf: Leaf,
+    *,
+    colours: TreeColours = PAPER_COLOURS,
+    interactive: bool = False,
+    space: Space = DESK,
 ) -> str:
     """The whole tree with the walk highlighted; `interactive` makes every question and advice a focusable button."""
-    layout = _layout(tree, {step.node: step for step in path}, leaf)
+    layout = _layout(tree, {step.node: step for step in path}, leaf, space)
     picture = _Picture(colours, interactive)
     for edge in sorted(layout.edges, key=lambda edge: edge.walked):
         picture.edge(edge)
@@ -136,7 +164,7 @@ def tree_svg(
     alt = "Decision tree. " + path_text(path, leaf)
     role = "group" if interactive else "img"
     label = f'role="{role}" aria-label={quoteattr(alt)}'
-    size = f'width="{_n(WIDTH)}" height="{_n(layout.height)}" viewBox="0 0 {_n(WIDTH)} {_n(layout.height)}"'
+    size = f'width="{_n(space.wide)}" height="{_n(layout.height)}" viewBox="0 0 {_n(space.wide)} {_n(layout.height)}"'
     return "\n".join([f'<svg xmlns="http://www.w3.org/2000/svg" {size} {label}>', *picture.parts, "</svg>"])
 
 
@@ -224,17 +252,17 @@ class _Layout:
     height: float
 
 
-def _layout(tree: DecisionTree, steps: dict[str, PathStep], leaf: Leaf) -> _Layout:
+def _layout(tree: DecisionTree, steps: dict[str, PathStep], leaf: Leaf, space: Space) -> _Layout:
     questions = reading_order(tree)
     lanes = _lanes(questions)
     left = LANE_MARGIN + LANE * (max(lanes.values(), default=0) + 1)
     nodes: list[_Box] = []
     top = 4.0
     for question in questions:
-        box = _node_box(question, steps.get(question.id), left, top)
+        box = _node_box(question, steps.get(question.id), left, top, space.node_right - left)
         nodes.append(box)
         top += box.tall + NODE_GAP
-    leaves = _leaf_boxes(tree, nodes, leaf)
+    leaves = _leaf_boxes(tree, nodes, leaf, space)
     height = max([top - NODE_GAP, *(box.top + box.tall for box in leaves)]) + 4
     return _Layout(boxes=[*nodes, *leaves], edges=_edges(nodes, leaves, lanes), height=height)
 
@@ -255,8 +283,7 @@ def _lanes(questions: Sequence[Question]) -> dict[str, int]:
     return lanes
 
 
-def _node_box(question: Question, step: PathStep | None, left: float, top: float) -> _Box:
-    wide = NODE_RIGHT - left
+def _node_box(question: Question, step: PathStep | None, left: float, top: float, wide: float) -> _Box:
     inside = wide - 2 * PAD
     title = wrapped(question.question, QUESTION_PX, inside)
     if step is None:
@@ -287,21 +314,21 @@ def _passed_by(question: Question, title: list[str], left: float, top: float, wi
     )
 
 
-def _leaf_boxes(tree: DecisionTree, nodes: Sequence[_Box], reached: Leaf) -> list[_Box]:
+def _leaf_boxes(tree: DecisionTree, nodes: Sequence[_Box], reached: Leaf, space: Space) -> list[_Box]:
     """Each advice beside the answers that lead to it, pushed down where two would overlap, then back up where they may."""
     boxes = []
     for leaf in tree.leaf:
         comes_from = [answer.middle for node in nodes for answer in node.answers if answer.to == leaf.id]
-        title = wrapped(leaf.title, QUESTION_PX, LEAF_WIDTH - 2 * PAD)
+        title = wrapped(leaf.title, QUESTION_PX, space.leaf_wide - 2 * PAD)
         tall = LINE * len(title) + 2 * PAD - 4
         at = sum(comes_from) / len(comes_from) if comes_from else 0.0
         name = f"Advice: {leaf.title}" + (", where your path ends" if leaf.id == reached.id else "")
         boxes.append(
             _Box(
                 id=leaf.id,
-                left=LEAF_LEFT,
+                left=space.leaf_left,
                 top=at - tall / 2,
-                wide=LEAF_WIDTH,
+                wide=space.leaf_wide,
                 tall=tall,
                 title=title,
                 walked=leaf.id == reached.id,

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from dashboard import cascade_section, charts, components, doubt_words, forms, parts, report, state, tables, undo
+from dashboard import cascade_section, charts, components, doubt_words, forms, parts, report, state, tables, undo, uploads
 from dashboard import format as fmt
 from dashboard.doubt_desk import Doubted
 from dashboard.tree_svg import answer_text
@@ -223,7 +223,7 @@ def _open_tree() -> None:
         return
     st.session_state.pop(OWN_TREE, None)
     try:
-        st.session_state[OWN_TREE] = tree_from_toml(upload.getvalue().decode("utf-8-sig"), "The file")
+        st.session_state[OWN_TREE] = tree_from_toml(uploads.content(upload, 1).decode("utf-8-sig"), "The file")
     except UnicodeDecodeError:
         st.session_state["decide.own_tree_problem"] = "The file is not UTF-8 text, so it is no TOML file"
     except InputError as error:
@@ -289,8 +289,8 @@ def options(recommendation: Recommendation) -> None:
         parts.table(allowed, "Options that may be chosen, best first by expected cost")
         st.caption("Expected: chance of being good enough × total, plus the other chance × what the test cost and what is paid instead.")
     if len(refused):
-        st.markdown("**Refused, and why**")
-        parts.table(refused, "Options that were refused, each with the reason")
+        with st.expander(f"Refused, and why ({len(refused)})", expanded=not len(allowed)):
+            parts.table(refused, "Options that were refused, each with the reason")
 
 
 page()

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 import pandas as pd
 import streamlit as st
 
-from dashboard import charts, parts, project, state
+from dashboard import charts, parts, project, state, uploads
 from dashboard import format as fmt
 from dashboard.report import Card
 from facts.errors import InputError
@@ -252,7 +252,11 @@ def new_test(recommendation: Recommendation, kept: project.Kept) -> None:
                 help="Looking early costs something: the bar is stricter until the planned number is reached.",
             )
             who = st.text_input("Tested by", key="evaluate.who", max_chars=80, persist_state="session", help="Kept with the result.")
-        texts = [(file.name, file.getvalue()) for file in files or []]
+        try:
+            texts = [(file.name, uploads.content(file, UPLOAD_MB)) for file in files or []]
+        except InputError as error:
+            st.error(fmt.markdown_literal(str(error)), title="This file was not read")
+            return
         if not texts and pasted.strip():
             texts = [("the pasted text", pasted.encode())]
         if texts:

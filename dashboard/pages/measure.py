@@ -8,7 +8,7 @@ import streamlit as st
 
 from capacity.models import ModelSpec, model, models
 from capacity.tensors import tensor_plan
-from dashboard import fit_section, measure_ledger, measure_server, parts, state
+from dashboard import fit_section, measure_ledger, measure_server, parts, state, uploads
 from dashboard import format as fmt
 from dashboard.expectation import Expectation, expected
 from facts.errors import InputError
@@ -459,7 +459,7 @@ def take_upload() -> None:
     if file is None:
         return
     try:
-        measurement = Measurement.from_json(file.getvalue(), "The file")
+        measurement = Measurement.from_json(uploads.content(file, MAX_BYTES / 1_000_000), "The file")
         save_measurement(settings(), measurement)
         st.session_state["measure.uploaded"] = (True, f"Measurement {measurement.id[:12]} is saved.")
     except InputError as error:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import streamlit as st
 
 from dashboard import format as fmt
-from dashboard import history_section, log_section, portfolio_section, reconcile_section, state
+from dashboard import history_section, log_section, portfolio_section, reconcile_section, state, uploads
 from facts.errors import InputError
 from facts.settings import settings
 from selector.transfer import export_text, import_text
@@ -60,7 +60,7 @@ def transfer() -> None:
     file = st.file_uploader("File of an export", type=["json"], key="saved.import", max_upload_size=UPLOAD_MB)
     if file is not None and st.button("Import it", type="primary", key="saved.import_now"):
         try:
-            found = import_text(settings(), file.getvalue(), file.name)
+            found = import_text(settings(), uploads.content(file, UPLOAD_MB), file.name)
         except InputError as error:
             st.error(fmt.markdown_literal(str(error)), title="Nothing was imported")
             return

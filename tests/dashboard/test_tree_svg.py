@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from dashboard.text_width import text_width, wrapped
-from dashboard.tree_svg import PAGE_COLOURS, PAPER_COLOURS, _layout, path_text, reading_order, tree_svg
+from dashboard.tree_svg import DESK, PAGE_COLOURS, PAPER_COLOURS, PHONE, Space, _layout, path_text, reading_order, tree_svg
 from selector.tree import load_tree, tree_ids, walk
 from tests.dashboard import sample
 
@@ -17,6 +17,20 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 def spoken(svg: str) -> str:
     return " ".join(text.text or "" for text in ElementTree.fromstring(svg).iter(f"{SVG}text"))
+
+
+@pytest.mark.parametrize("space", [DESK, PHONE])
+@pytest.mark.parametrize("tree_id", tree_ids())
+def test_no_box_and_no_line_of_text_runs_past_the_edge(tree_id: str, space: Space) -> None:
+    tree = load_tree(tree_id)
+    path, leaf = walk(tree, sample.workload())
+    root = ElementTree.fromstring(tree_svg(tree, path, leaf, space=space))
+    for box in root.iter(f"{SVG}rect"):
+        assert float(box.get("x")) + float(box.get("width")) <= space.wide
+    for line in root.iter(f"{SVG}text"):
+        room = space.node_right if float(line.get("x")) < space.leaf_left else space.wide
+        size = float(line.get("style").partition("font-size:")[2].partition("px")[0])
+        assert float(line.get("x")) + text_width(line.text, size) <= room, line.text
 
 
 @pytest.mark.parametrize("tree_id", tree_ids())
@@ -36,7 +50,7 @@ def test_every_question_and_every_advice_is_drawn(tree_id: str) -> None:
 def test_no_box_overlaps_another_and_all_lie_inside(tree_id: str) -> None:
     tree = load_tree(tree_id)
     path, leaf = walk(tree, sample.workload())
-    layout = _layout(tree, {step.node: step for step in path}, leaf)
+    layout = _layout(tree, {step.node: step for step in path}, leaf, DESK)
     for index, box in enumerate(layout.boxes):
         assert box.top >= 0
         assert box.top + box.tall <= layout.height
