@@ -12,6 +12,7 @@ from pypdf import PdfReader
 
 from dashboard import format as fmt
 from dashboard import tables
+from dashboard.doubt_desk import doubted
 from dashboard.pdf import render_pdf
 from dashboard.report import QR_BYTES, Owners, Report, Signature, cards, qr_svg, report_of
 from selector.catalog import load_catalog
@@ -200,8 +201,12 @@ def test_the_headline_of_the_paper_is_the_headline_of_the_json(real: Recommendat
 
 @pytest.mark.parametrize("paper", ["a4", "us-letter"])
 def test_a_long_horizon_fits_on_six_pages_too(real: Recommendation, paper: str) -> None:
+    """With its doubt, as the page hands it out."""
     link = "http://127.0.0.1:8501/?mtok_per_day=400&horizon_months=36"
-    assert 4 <= len(PdfReader(io.BytesIO(render_pdf(report_of(real, load_tree(), link=link), paper=paper))).pages) <= 6
+    doubt = doubted(real, load_catalog(real.as_of, real.scenario.prices)).doubt
+    assert doubt is not None
+    made = report_of(real, load_tree(), doubt=doubt, link=link)
+    assert 4 <= len(PdfReader(io.BytesIO(render_pdf(made, paper=paper))).pages) <= 6
 
 
 def test_a_long_bill_is_added_up_by_quarter_and_loses_nothing(real: Recommendation) -> None:
