@@ -194,6 +194,7 @@ FIELD_NAMES = {
     "input_tokens_mean": "Prompt length (tokens, mean)",
     "output_tokens_mean": "Answer length (tokens, mean)",
     "horizon_months": "Horizon (months)",
+    "tokens_counted_with": "Whose tokens these are (model or tokenizer)",
     "months_to_live": "Months until it is live",
     "fte_month_usd": "Cost of one FTE (USD a month)",
     "staff_fte_api": "Staff for an API (FTE)",

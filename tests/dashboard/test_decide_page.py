@@ -14,7 +14,7 @@ from selector.recommendation import recommend
 from selector.results import Recommendation
 from selector.scenarios import Scenario
 from selector.tree import load_tree, tree_toml, walk
-from tests.dashboard.test_pages import opened, said
+from tests.dashboard.test_pages import on, opened, said
 
 
 def example(**changes: object) -> Recommendation:
@@ -134,3 +134,17 @@ def test_the_chance_stands_with_its_interval_its_cases_and_what_labels_would_buy
     assert "It is a weak prior" in text
     assert "(9 of 10)" in text
     assert "What more labels would buy" in text
+
+
+def test_whose_tokens_were_counted_is_said_on_the_page_and_a_wrong_name_is_a_sentence() -> None:
+    app = opened(languages="de")
+    app.session_state[forms.MORE] = True
+    app.run()
+    app.text_input(key="tokens_counted_with").set_value("openai:gpt-4o").run()
+    assert not app.exception
+    assert app.query_params["tokens_counted_with"] in ("openai:gpt-4o", ["openai:gpt-4o"])
+    app.text_input(key="tokens_counted_with").set_value("gpt-4o").run()
+    assert not app.exception
+    assert "tokens_counted_with 'gpt-4o' is no tokenizer counted here" in said(app)
+    sources = said(on("sources", opened(languages="de", tokens_counted_with="openai:gpt-4o")))
+    assert "(llama3) makes 1.29 tokens (1.23 to 1.36) of a text of which that of your counts (o200k_base) makes one" in sources
