@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from facts.units import MS_PER_S
 from probes import goodput, timing
 from probes.environment import IDLE_LIMIT, OTHERS_LIMIT, STEAL_LIMIT, missing_instructions
-from probes.measurement import EndpointSettings, LevelResult, LlamaCppSettings, Measurement, RequestTiming, Status, TestResult
+from probes.measurement import EndpointSettings, Environment, LevelResult, LlamaCppSettings, Measurement, RequestTiming, Status, TestResult
+from probes.stream import is_loopback
 from probes.timing import Doubt
 
 PROCESSOR_LIMIT = 0.90
@@ -52,6 +53,17 @@ def doubts(measurement: Measurement) -> tuple[Doubt, ...]:
 
 def _machine(measurement: Measurement) -> Iterator[Doubt]:
     environment = measurement.environment
+    yield from _others_before(environment)
+    during = environment.during
+    if during and during.others_share > OTHERS_LIMIT:
+        text = f"other processes used {during.others_share:.0%} of the processors while it measured (limit {OTHERS_LIMIT:.0%})"
+        yield Doubt(text=text, blocks=True)
+    if environment.governor in ("powersave", "conservative"):
+        yield Doubt(text=f"the frequency governor is '{environment.governor}': the processor may not reach its speed")
+
+
+def _others_before(environment: Environment) -> Iterator[Doubt]:
+    """What can be told of others without knowing the measured process: idle before the run, and time that the host took."""
     before, during = environment.before, environment.during
     if before and before.idle_share < IDLE_LIMIT:
         text = f"the machine was only {before.idle_share:.0%} idle before the run (limit {IDLE_LIMIT:.0%}): something else was running"
@@ -59,11 +71,6 @@ def _machine(measurement: Measurement) -> Iterator[Doubt]:
     steal = max((part.steal_share for part in (before, during) if part), default=0.0)
     if steal > STEAL_LIMIT:
         yield Doubt(text=f"{steal:.1%} of the processor time was stolen by the host of this virtual machine", blocks=True)
-    if during and during.others_share > OTHERS_LIMIT:
-        text = f"other processes used {during.others_share:.0%} of the processors while it measured (limit {OTHERS_LIMIT:.0%})"
-        yield Doubt(text=text, blocks=True)
-    if environment.governor in ("powersave", "conservative"):
-        yield Doubt(text=f"the frequency governor is '{environment.governor}': the processor may not reach its speed")
 
 
 def _test(measurement: Measurement, test: TestResult) -> Iterator[Doubt]:
@@ -112,6 +119,8 @@ def _build(measurement: Measurement) -> Iterator[Doubt]:
 
 def _endpoint(measurement: Measurement) -> Iterator[Doubt]:
     values = {figure.name: figure for figure in measurement.derived}
+    if isinstance(measurement.settings, EndpointSettings) and is_loopback(measurement.settings.url):
+        yield from _others_before(measurement.environment)  # the server is on this machine; what runs during it may be the server itself
     limit = measurement.client
     if limit is not None and limit.events_per_s <= 0:
         least = f"{limit.failed_events_per_s or 0:,.0f} events/s with a p99 of {limit.delay_p99_ms:.0f} ms"

@@ -68,7 +68,7 @@ def _endpoint(parsed: argparse.Namespace) -> int:
     lock.take(f"the endpoint {chosen.url}", created)
     before = signal.signal(signal.SIGINT, lambda *_: cancel.set())
     try:
-        _say("testing the client itself")
+        _say("asking who is there" if parsed.no_self_test else "testing the client itself")
         client = None if parsed.no_self_test else client_limit()
         measurement = endpoint.measure_endpoint(chosen, created=created, cancel=cancel, report=_report, client=client, trace=replayed)
     finally:

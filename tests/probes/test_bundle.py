@@ -96,7 +96,7 @@ def test_wrong_input_is_one_line_and_code_2(run):
         ("send", "none.json", "http://127.0.0.1:9"),
     ):
         done = run(*arguments, expect=2)
-        lines = [line for line in done.stderr.splitlines() if line != "testing the client itself"]
+        lines = [line for line in done.stderr.splitlines() if line != "asking who is there"]
         assert len(lines) == 1
         assert lines[0].startswith("error: ")
 
@@ -109,6 +109,29 @@ def test_another_python_or_processor_is_told_what_it_needs(archive, tmp_path):
     done = subprocess.run([sys.executable, str(other), "hardware"], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
     assert "only for not-" in done.stderr
+
+
+@pytest.mark.parametrize("machine", bundle.MACHINES)
+@pytest.mark.parametrize("python", [(3, 11), (3, 13)])
+def test_the_packages_of_this_processor_and_python_are_picked_at_start(machine, python, archive, tmp_path):
+    """Each compiled folder holds a psutil that says where it comes from; the start believes the platform it is told."""
+    many, told = tmp_path / "many.pyz", tmp_path / "told.py"
+    tags = ("cp311", "cp313", "abi3")
+    with zipfile.ZipFile(archive) as old, zipfile.ZipFile(many, "w") as new:
+        for name in old.namelist():
+            if not name.startswith("compiled/"):
+                new.writestr(name, old.read(name))
+        for known in bundle.MACHINES:
+            for tag in tags:
+                package = "psutil" if tag == "abi3" else "pydantic_core"
+                new.writestr(f"compiled/{known}-{tag}/{package}/__init__.py", f"raise SystemExit('{known}-{tag}')")
+    told.write_text(
+        f"import platform, runpy, sys\nplatform.machine = lambda: '{machine}'\n"
+        f"sys.version_info = ({python[0]}, {python[1]}, 0, 'final', 0)\nsys.argv = ['probe', 'hardware']\n"
+        f"sys.path.insert(0, '{many}')\nrunpy.run_path('{many}', run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-S", str(told)], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stderr.strip() == f"{machine}-cp{python[0]}{python[1]}"
 
 
 def test_the_archive_is_the_same_for_the_same_content(tmp_path):

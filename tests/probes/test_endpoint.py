@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from facts.errors import InputError
 from probes import endpoint
 from probes.endpoint import check_url, measure_endpoint
-from probes.measurement import EndpointSettings, Measurement, Status
+from probes.measurement import Contention, EndpointSettings, Measurement, Status
 from probes.send import send_measurement
 from probes.stream import Reading, Stream
 from tests.probes.fake_server import Behaviour, FakeServer
@@ -26,8 +26,7 @@ NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 @pytest.fixture(autouse=True)
 def no_watching(monkeypatch):
     """Two seconds of watching the machine are of no use here."""
-    contention = endpoint.environment.contention_between(endpoint.environment.processor_times(), endpoint.environment.processor_times())
-    monkeypatch.setattr(endpoint.environment, "contention_over", lambda _=2.0: contention)
+    monkeypatch.setattr(endpoint.environment, "contention_over", lambda _=2.0: Contention(window_s=1.0, idle_share=1.0))
 
 
 def measure(behaviour: Behaviour, **changes) -> tuple[Measurement, FakeServer]:

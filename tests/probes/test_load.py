@@ -18,7 +18,7 @@ from probes.doubts import doubts
 from probes.endpoint import measure_endpoint
 from probes.goodput import FINE_RATIO, LEAST_COUNTED, counted, next_rate
 from probes.load import Arrival, LevelPlan, schedule
-from probes.measurement import ClientLimit, EndpointSettings, Environment, LevelResult, Measurement, RequestTiming
+from probes.measurement import ClientLimit, Contention, EndpointSettings, Environment, LevelResult, Measurement, RequestTiming
 from probes.replay import read_trace
 from probes.selftest import Step, limit_of
 from tests.probes.fake_server import Behaviour, FakeServer
@@ -28,8 +28,7 @@ NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
 @pytest.fixture(autouse=True)
 def no_watching(monkeypatch):
-    contention = endpoint.environment.contention_between(endpoint.environment.processor_times(), endpoint.environment.processor_times())
-    monkeypatch.setattr(endpoint.environment, "contention_over", lambda _=2.0: contention)
+    monkeypatch.setattr(endpoint.environment, "contention_over", lambda _=2.0: Contention(window_s=1.0, idle_share=1.0))
 
 
 def measure(behaviour: Behaviour, *, replayed=(), client=None, **changes) -> tuple[Measurement, FakeServer]:

@@ -83,6 +83,16 @@ def test_layers_left_on_the_processor_are_said():
     assert not any("layers were on the accelerator" in doubt for doubt in with_doubts(whole).doubts)
 
 
+@pytest.mark.parametrize(("url", "doubted"), [("http://127.0.0.1:1/v1", True), ("https://elsewhere.example/v1", False)])
+def test_a_busy_machine_is_a_doubt_where_the_server_is_on_it(url, doubted):
+    busy = Environment(before=Contention(window_s=1.0, idle_share=0.4, others_share=0.6))
+    requests = tuple(request(1.0, 2.0, [], tokens=1, input_tokens=1) for _ in range(6))
+    level = LevelResult(name="c2", concurrency=2, duration_s=4.0, window_s=(0.5, 3.0), requests=requests)
+    settings = EndpointSettings(url=url, output_tokens=1)
+    found = with_doubts(measured(kind="endpoint", settings=settings, levels=(level,), environment=busy).sealed())
+    assert any("only 40% idle before the run" in doubt for doubt in found.verdict_doubts) is doubted
+
+
 @pytest.mark.parametrize(
     ("seconds", "says"),
     [((1.0,), "c2: one request was counted"), ((1.0, 1.5, 2.0, 2.5), "c2: the 95 % interval of the median"), ((1.0, 1.01, 1.02), "")],
