@@ -316,9 +316,9 @@ def list_command(limit: Annotated[int, typer.Option(min=1, help="How many.")] = 
     """List the measurements in the database, newest first."""
     found = list_measurements(settings(), limit=limit)
     for measurement in found:
-        figures = "  ".join(f"{test.name} {test.median:.1f}" for test in measurement.tests if test.samples_tokens_per_s)
         what = f"{measurement.model_id or measurement.model_name} {measurement.quantization}".strip()
-        print(f"{measurement.id[:12]}  {measurement.created:%Y-%m-%d %H:%M}  {measurement.status.value:8}  {what}  {figures}")
+        line = f"{measurement.id[:12]}  {measurement.created:%Y-%m-%d %H:%M}  {measurement.status.value:8}  {measurement.engine}  {what}"
+        print(f"{line}  {_headline(measurement)}")
     if not found:
         print("no measurements yet: python -m probes llamacpp --synthetic qwen3-0.6b")
 
@@ -354,6 +354,16 @@ def ledger_command(
     for cost in ledger.machine_costs(kept, prices, tokens_per_day / SECONDS_PER_DAY if tokens_per_day else None):
         what = f"{cost.machine}, {cost.engine}, {cost.model} {cost.quantization}, {cost.load}"
         out.print(f"{what}: {cost.usd_per_mtok:.3f} USD per Mtok ({cost.servers} x {cost.usd_per_hour:.2f} USD/h)")
+
+
+def _headline(measurement: Measurement) -> str:
+    """Median of each test in tokens/s, or the highest output rate of a server's levels."""
+    if measurement.tests:
+        return "  ".join(f"{test.name} {test.median:.1f}" for test in measurement.tests if test.samples_tokens_per_s)
+    rates = [
+        (figure.value, figure.name.removesuffix(".output_rate")) for figure in measurement.derived if figure.name.endswith(".output_rate")
+    ]
+    return f"{max(rates)[0]:.1f} tokens/s out at {max(rates)[1]}" if rates else ""
 
 
 def _write_rows(path: Path, rows: tuple[dict[str, str], ...]) -> None:

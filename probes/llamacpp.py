@@ -325,14 +325,11 @@ class _Context:
                 f"llama.cpp could not make a context of {params.n_ctx} tokens for {plan.name}: see its log; there may be too little memory"
             )
         self._memory = api.llama_get_memory(self._context)
-        self._slots = api.llama_batch_init(max(1, plan.slots), 0, 1) if plan.slots > 1 else None
 
     def __enter__(self) -> _Context:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._slots is not None:
-            self._api.llama_batch_free(self._slots)
         self._api.llama_free(self._context)
 
     def prepare(self) -> None:
@@ -358,27 +355,38 @@ class _Context:
         return time.perf_counter() - begun, []
 
     def generate(self) -> tuple[float, list[float]]:
-        """Seconds for the output of every slot, and of each step; synchronised after every step."""
+        """Seconds for the output of every slot, and of each step; synchronised after every step.
+
+        All batches are made before: a token streams the weights through the caches, so that every line of Python in between runs cold.
+        """
         steps, ids = self._plan.n_gen, self._ids(self._plan.n_gen * self._plan.slots)
-        stamps = [0.0] * (steps + 1)
-        decode = self._decode_one if self._slots is None else self._decode_slots
-        clock, synchronize, context = time.perf_counter, self._api.llama_synchronize, self._context
-        stamps[0] = clock()
-        for step in range(steps):
-            decode(ids, step)
-            synchronize(context)
-            stamps[step + 1] = clock()
+        batches = [self._one(ids, step) if self._plan.slots == 1 else self._many(ids, step) for step in range(steps)]
+        stamps, code = [0.0] * (steps + 1), 0
+        clock, decode, synchronize, context = time.perf_counter, self._api.llama_decode, self._api.llama_synchronize, self._context
+        try:
+            stamps[0] = clock()
+            for step, batch in enumerate(batches, 1):
+                if code := decode(context, batch):
+                    break
+                synchronize(context)
+                stamps[step] = clock()
+        finally:
+            for batch in batches if self._plan.slots > 1 else ():
+                self._api.llama_batch_free(batch)
+        self._check(code)
         return stamps[-1] - stamps[0], [after - before for before, after in itertools.pairwise(stamps)]
 
     # -- calls into the library --
 
-    def _decode_one(self, ids: Any, step: int) -> None:
+    def _one(self, ids: Any, step: int) -> Any:
+        """The batch of one sequence's next token; it points into `ids`."""
         token = ctypes.cast(ctypes.byref(ids, step * ctypes.sizeof(self._api.llama_token)), ctypes.POINTER(self._api.llama_token))
-        self._check(self._api.llama_decode(self._context, self._api.llama_batch_get_one(token, 1)))
+        return self._api.llama_batch_get_one(token, 1)
 
-    def _decode_slots(self, ids: Any, step: int) -> None:
-        batch, slots = self._slots, self._plan.slots
-        assert batch is not None
+    def _many(self, ids: Any, step: int) -> Any:
+        """The batch of every sequence's next token; to be freed."""
+        slots = self._plan.slots
+        batch = self._api.llama_batch_init(slots, 0, 1)
         batch.n_tokens = slots
         for slot in range(slots):
             batch.token[slot] = ids[step * slots + slot]
@@ -386,7 +394,7 @@ class _Context:
             batch.n_seq_id[slot] = 1
             batch.seq_id[slot][0] = slot
             batch.logits[slot] = 1
-        self._check(self._api.llama_decode(self._context, batch))
+        return batch
 
     def _feed(self, count: int, slot: int, ids: Any = None, start: int = 0) -> None:
         """Decode `count` tokens of one slot in slices of the logical batch; only the last one gets logits."""

@@ -56,6 +56,8 @@ class LoopbackServer:
         tokens, clock = int(body.get("max_tokens") or body["max_completion_tokens"]), time.perf_counter
         for number in range(tokens):
             await asyncio.sleep(max(0.0, began + self.ttft_s + number * self.gap_s - clock()))
+            if writer.is_closing():
+                return  # the client has gone: nobody reads the rest
             text = self.text(began, clock(), number).encode()
             _event(writer, b'{"id":"%.6f","choices":[{"delta":{"content":"%s"}}]}' % (began, text))
         words = len(str(body["messages"]).split())

@@ -282,7 +282,8 @@ def live(job: ProbeJob) -> None:
     ):
         if same:
             of_it = f"{fmt.share(same[-1].tokens_per_s / promised)} of the predicted {fmt.rate(promised)}" if promised else None
-            note = f"{label}, {'warming up' if same[-1].warmup else f'repetition {len(same)}'}"
+            counted = sum(not event.warmup for event in same)
+            note = f"{label}, {f'repetition {counted}' if counted else 'warming up'}"
             column.metric(note, fmt.rate(same[-1].tokens_per_s), delta=of_it, delta_color="off", delta_arrow="off", border=True)
 
 

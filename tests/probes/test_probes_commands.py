@@ -148,18 +148,20 @@ def test_a_file_of_the_catalogue_is_recognised_and_random_weights_in_it_are_noti
     assert (measurement.model_id, measurement.quantization) == ("qwen3-0.6b", "Q4_K_M")
     assert measurement.model_file.synthetic
     assert file.exists()  # a file given by name is the user's
+    assert "no measurements yet" in probes("list").stdout  # --no-save
 
 
 def test_an_endpoint_is_measured_from_the_command_line(tmp_path, probes):
     out = tmp_path / "endpoint.json"
     with FakeServer(Behaviour(itl_s=0.002)) as server:
         load = ("--concurrency", "2", "--seconds", "1", "--input-tokens", "64", "--output-tokens", "8")
-        done = probes("endpoint", server.url, *load, "--out", str(out), "--no-save")
+        done = probes("endpoint", server.url, *load, "--out", str(out))
     assert done.returncode == 0, done.stderr
     measurement = Measurement.from_json(out.read_bytes())
     assert measurement.levels[0].name == "c2"
     assert "TTFT" in done.stdout
-    assert "no measurements yet" in probes("list").stdout
+    rate = next(figure.value for figure in measurement.derived if figure.name == "c2.output_rate")
+    assert f"complete  vllm  fake-model  {rate:.1f} tokens/s out at c2" in probes("list").stdout
 
 
 @pytest.mark.probe
