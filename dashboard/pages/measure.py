@@ -310,7 +310,7 @@ def result(measurement: Measurement, key: str) -> None:
         measure_server.result(measurement, key)
     else:
         st.markdown(f"**{fmt.markdown_literal(finding(measurement, hoped_for(measurement)))}**")
-        parts.table(predicted_against_measured(measurement), "Speed predicted from the spec sheet against speed measured", key)
+        parts.table(predicted_against_measured(measurement), "Speed predicted against speed measured", key)
     parts.text(measurement.supports)
     if measurement.doubts:
         st.markdown("**Doubts**")
@@ -361,7 +361,7 @@ def finding(measurement: Measurement, hoped: Expectation | None) -> str:
     said = f"{measurement.model_id or measurement.model_name} {measurement.quantization} writes {fmt.rate(answer.median)} on this machine"
     if hoped is None:
         return f"{said}."
-    return f"{said}, {fmt.share(answer.median / hoped.answer_tokens_per_s)} of what the spec sheet promises."
+    return f"{said}, {fmt.share(answer.median / hoped.answer_tokens_per_s)} of what was predicted."
 
 
 def predicted_against_measured(measurement: Measurement) -> pd.DataFrame:
