@@ -101,7 +101,11 @@ def _gguf() -> tuple[str, bytes] | None:
         max_upload_size=GGUF_MB,
         help="Its tokenizer stands before the weights, so the beginning is enough: head -c 32M model.gguf > header.gguf",
     )
-    return None if file is None else (file.name, file.getvalue())
+    try:
+        return None if file is None else (file.name, uploads.content(file, GGUF_MB))
+    except InputError as error:
+        st.error(fmt.markdown_literal(str(error)))
+        return None
 
 
 def _watch() -> None:
