@@ -123,12 +123,12 @@ def months(count: float | None, horizon: int | None = None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """'45 s', '3 min 20 s', '1 h 05 min'."""
+    """'45 s', '1 min', '3 min 20 s', '1 h 05 min'."""
     whole = max(0, round(seconds))
     if whole < 60:
         return f"{whole} s"
     if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
+        return f"{whole // 60} min {whole % 60:02d} s" if whole % 60 else f"{whole // 60} min"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
