@@ -548,7 +548,7 @@ def test_no_heading_breaks_out_of_the_style(text: str) -> None:
 @pytest.mark.parametrize(
     ("raw", "said"),
     [
-        (b"x" * 2_000_001, "the file has 2000001 bytes"),
+        (b"x" * 2_000_001, "the file has 2.0 MB and 1 MB are allowed here"),
         (b"PK\x03\x04" + b"\x00" * 900, "not valid TOML"),
         (b"\xff\xfe\x00\x01", "The file is not UTF-8 text"),
         (b"name = '../../etc/passwd'\ntokens_per_day = 1e6\ncomplexity = 'wrong'", "complexity"),
