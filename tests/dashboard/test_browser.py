@@ -80,6 +80,16 @@ def first_total(page) -> str:
     return page.get_by_test_id("stTable").first.locator("tbody tr").first.locator("td").nth(1).inner_text()
 
 
+def refused(page) -> None:
+    """Unfold the options that are refused, whose reasons stand there."""
+    from playwright.sync_api import expect
+
+    folder = page.get_by_test_id("stExpander").filter(has_text="Refused, and why")
+    if folder.locator("details").get_attribute("open") is None:
+        folder.locator("summary").click()
+    expect(folder.get_by_role("row").first).to_be_visible()
+
+
 @pytest.mark.probe
 def test_the_whole_trip_from_an_example_to_a_measured_decision_on_paper(watched: Watched) -> None:
     from playwright.sync_api import expect
@@ -92,6 +102,7 @@ def test_the_whole_trip_from_an_example_to_a_measured_decision_on_paper(watched:
     page.get_by_role("spinbutton", name="Million tokens a day").press("Enter")
     expect(page.get_by_test_id("stTable").first.locator("tbody tr").first.locator("td").nth(1)).not_to_have_text(before)
     expect(page).to_have_url(re.compile(r"mtok_per_day=30"))
+    refused(page)
     expect(page.get_by_text("this machine has not been measured")).to_be_visible()
 
     to(page, "Measure")
@@ -107,6 +118,7 @@ def test_the_whole_trip_from_an_example_to_a_measured_decision_on_paper(watched:
         expect(page.get_by_text("you said so")).to_be_visible()
 
     to(page, "Decide")
+    refused(page)
     machine = page.get_by_role("row").filter(has_text="This machine")
     expect(machine).to_contain_text("$")
     expect(page.get_by_text("this machine has not been measured")).to_have_count(0)
