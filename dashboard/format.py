@@ -243,8 +243,8 @@ def field_value(value: object) -> str:
 
 
 def words(identifier: str) -> str:
-    """'qa_closed' as 'Qa closed': the fallback for names that a newer room brings."""
-    text = identifier.replace("_", " ").strip()
+    """'qa_closed' as 'QA closed': the fallback for names that a newer room brings."""
+    text = " ".join("QA" if word == "qa" else word for word in identifier.split("_") if word)
     return text[:1].upper() + text[1:]
 
 

@@ -105,3 +105,10 @@ def test_only_an_address_at_the_beginning_of_a_cell_becomes_a_link() -> None:
 @pytest.mark.parametrize(("text", "shown"), [("=1+1", "'=1+1"), ("@x", "'@x"), ("-3.5", "-3.5"), ("+a", "'+a"), ("Rent", "Rent")])
 def test_a_spreadsheet_takes_no_text_for_a_formula(text: str, shown: str) -> None:
     assert fmt.csv_literal(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("identifier", "text"), [("qa", "QA"), ("qa_closed", "QA closed"), ("extraction", "Extraction"), ("on_prem", "On prem")]
+)
+def test_a_name_of_the_code_reads_as_words(identifier: str, text: str) -> None:
+    assert fmt.words(identifier) == text
