@@ -127,10 +127,7 @@ def phase_of(case: Case) -> str:
 
 def class_of(case: Case, efficiency: Efficiency, *, probed: bool) -> str:
     """The interval class of a case."""
-    name = interval_class(case.cost, case.server, efficiency, phase_of(case), stated_device=not case.device_known)
-    parts = name.split(".")
-    parts[1] = "probed" if probed else ("fitted" if parts[1] == "probed" else parts[1])
-    return ".".join(parts)
+    return interval_class(case.cost, case.server, efficiency, phase_of(case), stated_device=not case.device_known, probed=probed)
 
 
 def measured_case(row: Mapping[str, str]) -> tuple[Case, float]:

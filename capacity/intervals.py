@@ -42,6 +42,11 @@ def intervals() -> tuple[Interval, ...]:
     return read_facts(resources.files("capacity") / "data" / "intervals.toml", "interval", Interval)
 
 
+def judgements() -> tuple[Interval, ...]:
+    """Classes that no row was fitted for, by judgement."""
+    return read_facts(resources.files("capacity") / "data" / "intervals_judged.toml", "interval", Interval)
+
+
 def interval_for(name: str) -> Interval:
     """The interval of a class, or of the nearest wider one: `serving.trtllm.hbm.moe` falls back to `serving.trtllm.hbm`, ..."""
     by_id = {entry.id: entry for entry in intervals()}
@@ -64,16 +69,22 @@ def outside_rows(cost: Footprint, server: Server, efficiency: Efficiency) -> boo
     return server.accelerator.generation not in FITTED_GENERATIONS or bool(np.any(np.asarray(cost.experts) > MOST_EXPERTS))
 
 
-def interval_class(cost: Footprint, server: Server, efficiency: Efficiency, phase: str, *, stated_device: bool = False) -> str:
-    """The class of an estimate: phase, how it was come by, engine, memory kind, and what is special about the model or layout."""
-    if efficiency.basis is Basis.CALIBRATED:
-        origin = "probed"
-    elif stated_device or not cost.exact:
+def interval_class(
+    cost: Footprint, server: Server, efficiency: Efficiency, phase: str, *, stated_device: bool = False, probed: bool | None = None
+) -> str:
+    """The class of an estimate: phase, how it was come by, engine, memory kind, and what is special about the model or layout.
+
+    probed: whether this phase was measured on this device; None takes calibrated parameters as that. A measurement beside parameters
+    that nothing like it was fitted on is less sure than one beside fitted ones: `prior-probed`.
+    """
+    if stated_device or not cost.exact:
         origin = "typical"
     elif not efficiency.fitted or outside_rows(cost, server, efficiency):
         origin = "prior"
     else:
         origin = "fitted"
+    if efficiency.basis is Basis.CALIBRATED if probed is None else probed:
+        origin = "probed" if origin == "fitted" else "prior-probed"
     kind = memory_class(server.accelerator)
     special = "moe" if cost.is_mixture else ("tp" if server.gpus > 1 else "one")
     return ".".join((phase, origin, efficiency.engine.replace(".", ""), kind, special))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from capacity.intervals import Interval
+from capacity.intervals import Interval, judgements
 from capacity.roofline import Efficiency
-from facts.records import Source, read_facts
+from facts.records import Source
 
 TABLES = "TensorRT-LLM documentation 0.6.1, 0.15 and 0.17; community llama-bench runs of May 2024; mac-llm-bench of April 2026"
 DATA = Path(__file__).parent / "data"
@@ -27,12 +27,12 @@ def write_efficiencies(parameters: Mapping[tuple[str, str], Efficiency], rows: i
 
 
 def write_intervals(measured: Mapping[str, tuple[float, float, int]]) -> None:
-    """data/intervals.toml: classes with rows from left-out residuals, the others from the judgements of intervals_judged.toml."""
-    judged = read_facts(DATA / "intervals_judged.toml", "interval", Interval)
+    """data/intervals.toml: classes with rows from left-out residuals, the others by judgement."""
+    judged = judgements()
     known = {entry.id: entry for entry in judged}
     checked = judged[0].source.checked
     for name, (low, high, rows) in measured.items():
-        source = Source(url="docs/accuracy.md", checked=checked, note="residuals of left-out devices")
+        source = Source(url="docs/accuracy.md", checked=checked, note="residuals of left-out devices and models")
         known[name] = Interval(id=name, low=round(low, 3), high=round(high, 3), rows=rows, source=source)
     (DATA / "intervals.toml").write_text("\n".join(_block("interval", known[name]) for name in sorted(known)), encoding="utf-8")
 
