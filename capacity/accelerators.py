@@ -108,12 +108,23 @@ def _by_id() -> dict[str, Accelerator]:
 
 
 def find_accelerator(name: str) -> Accelerator | None:
-    """The device that a free name means, by exact words ('RTX 4060' is not 'RTX 4060 Ti'), or None."""
+    """The device that a free name means, or None: by exact words ('RTX 4060' is not 'RTX 4060 Ti'), else by the same words in another
+    order beside its own memory size or words that tell no devices apart ('H100 80GB PCIe', 'NVIDIA H200 141GB HBM3e').
+    """
     words = _words(name)
     found = _index().get(words)
     if found is None and re.match(r"m\d+\b", words):
         found = _index().get(f"apple {words}")
-    return found
+    return found if found is not None else _by_set_of_words(frozenset(words.split()))
+
+
+def largest_built(device: Accelerator) -> Accelerator:
+    """The device with the most memory it is sold with: Apple chips of one name come with several sizes, whatever their cores."""
+    if device.kind != "apple_soc":
+        return device
+    chip = re.sub(r" \d+c$", "", device.name)
+    sizes = [other.memory_gb for other in accelerators() if re.sub(r" \d+c$", "", other.name) == chip and other.memory_gb is not None]
+    return device.model_copy(update={"memory_gb": max(sizes, default=device.memory_gb)})
 
 
 # --- names -----------------------------------------------------------------------------------------------------------
@@ -128,8 +139,10 @@ def _words(name: str) -> str:
     """
     plain = re.sub(r"(\d+)[\s-]*core(?:s)?\b(?:\s*gpu)?", r"\1c", name.lower().replace("+", " plus "))
     plain = re.sub(r"^\s*\d+\s*x\s*(?=[a-z])|\s+x\s*\d+\s*$", " ", plain)
+    plain = re.sub(r"\b(?:macbook (?:pro|air)|mac (?:studio|mini|pro)|imac)\b", "apple", plain)
+    plain = re.sub(r"\b([rg]tx|rx)(?=\d)", r"\1 ", plain)
     parts = re.findall(r"[a-z]+\d*[a-z]*|\d+[a-z]*", plain)
-    return " ".join(re.sub(r"^(\d+)gb$", r"\1", part) for part in parts if part not in _FILLERS)
+    return " ".join(re.sub(r"^sxm\d$", "sxm", re.sub(r"^(\d+)gb$", r"\1", part)) for part in parts if part not in _FILLERS)
 
 
 @cache
@@ -139,3 +152,31 @@ def _index() -> dict[str, Accelerator]:
         for text in (device.id.replace("-", " "), device.name, *device.aliases):
             index.setdefault(_words(text), device)
     return index
+
+
+_TELLS_NOTHING = re.compile(
+    r"hbm\w*|[gl]p?ddr\w+|dgx|hgx|oam|edition|workstation|blackwell|hopper|ampere|desktop|framework|unified|memory|nvl\w*"
+)
+MEMORY_SLACK = 0.08
+"""How far a stated memory size may lie from the sheet's: 192 GB are built into a B200 and 180 GB are usable."""
+
+
+def _by_set_of_words(words: frozenset[str]) -> Accelerator | None:
+    """The one device of most words among those whose words are all there and of which no other word tells it apart."""
+    if any(re.fullmatch(r"m\d", word) for word in words):
+        words |= {"apple"}
+    best: dict[int, dict[str, Accelerator]] = {}
+    for text, device in _index().items():
+        own = frozenset(text.split())
+        if own <= words and all(_says_nothing(word, device) for word in words - own):
+            best.setdefault(len(own), {})[device.id] = device
+    found = best[max(best)] if best else {}
+    return next(iter(found.values())) if len(found) == 1 else None
+
+
+def _says_nothing(word: str, device: Accelerator) -> bool:
+    """Whether a word beside a device's own leaves it the same: its memory, or a word of packaging."""
+    if word.isdigit():
+        optional = device.kind == "apple_soc"  # memory is bought in several sizes
+        return optional or (device.memory_gb is not None and abs(float(word) / device.memory_gb - 1.0) <= MEMORY_SLACK)
+    return _TELLS_NOTHING.fullmatch(word) is not None or word == {"pcie": "pcie", "nvlink": "sxm"}.get(device.link_kind)

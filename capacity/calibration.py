@@ -23,6 +23,7 @@ from capacity.device_update import (
     most_probable,
 )
 from capacity.footprint import footprint
+from capacity.intervals import outside_rows
 from capacity.models import ModelSpec
 from capacity.roofline import Efficiency, Layout, decode_step_s, efficiency_for, engine_id, prefill_s, rates, with_factors
 from facts.errors import InputError
@@ -41,6 +42,8 @@ OTHER_ENGINE_TRUST = 0.35
 """The same where the probe ran on another engine."""
 ROOF_TOLERANCE = 1.08
 """A measurement this far above the sheet's bound contradicts the sheet, the row, or the model's size."""
+HALVINGS = 12
+"""Bisections of a factor: to 1 part in 4,000 of it."""
 AT_ODDS = 1.35
 """A measurement that the corrected parameters of its own device still miss by more than this contradicts the other rows."""
 
@@ -51,12 +54,14 @@ class Correction:
 
     alone: parameter -> change of its logarithm, from generation and prompts of one sequence
     serving: measured over estimated time of many requests at once, after those changes
+    serving_unlike: the same from rows that nothing like them was fitted on, for others of that kind
     first: the same of the time to first token under load
     phases: phases that were measured (decode, prefill, serving, first)
     """
 
     alone: Mapping[str, float] = field(default_factory=dict)
     serving: float = 1.0
+    serving_unlike: float = 1.0
     first: float = 1.0
     phases: frozenset[str] = frozenset()
 
@@ -79,11 +84,11 @@ class Probe:
         device, phase = case.server.accelerator.name, phase_measured(case)
         exact = self.corrections.get((device, case.engine))
         if exact is not None:
-            return _moved(efficiency, exact, phase), phase in exact.phases
+            return _moved(efficiency, exact, phase, unlike=_unlike(case, efficiency)), phase in exact.phases
         others = [found for (name, _), found in self.corrections.items() if name == device]
         if not others:
             return efficiency, False
-        return _moved(efficiency, others[0], phase, OTHER_ENGINE_TRUST), False
+        return _moved(efficiency, others[0], phase, OTHER_ENGINE_TRUST, unlike=_unlike(case, efficiency)), False
 
     def serving(self, engine: str, device: Accelerator) -> Efficiency | None:
         """The parameters for serving on a device, moved by what this very engine did on it; None without such rows.
@@ -139,7 +144,9 @@ def probes_of(
     for key, measured in gathered.items():
         corrections[key] = _correction(measured, base_of(measured[0].case), predict)
         for entry in measured:
-            estimate, _ = predict(entry.case, _moved(base_of(entry.case), corrections[key], phase_measured(entry.case)))
+            base = base_of(entry.case)
+            moved = _moved(base, corrections[key], phase_measured(entry.case), unlike=_unlike(entry.case, base))
+            estimate, _ = predict(entry.case, moved)
             if len(measured) > 1 and not 1 / AT_ODDS < estimate / entry.value < AT_ODDS:
                 sentence = (
                     f"probe row {entry.number}: {entry.value:,.4g} measured on {key[0]} is far from the {estimate:,.4g} that fits all "
@@ -312,7 +319,12 @@ class _Measured:
     value: float
 
 
-def _moved(efficiency: Efficiency, correction: Correction, phase: str, share: float = 1.0) -> Efficiency:
+def _unlike(case: Case, efficiency: Efficiency) -> bool:
+    """Whether no fitted row was like the case: a prior, or fitted parameters asked about newer chips, 4 bits or many experts."""
+    return not efficiency.fitted or outside_rows(case.cost, case.server, efficiency)
+
+
+def _moved(efficiency: Efficiency, correction: Correction, phase: str, share: float = 1.0, *, unlike: bool = False) -> Efficiency:
     """The parameters as a correction leaves them for a phase; the serving factors are for serving alone."""
     together = phase in {"serving", "first"}
     carried = share * (ALONE_TO_SERVING if together and efficiency.fitted else 1.0)
@@ -320,7 +332,8 @@ def _moved(efficiency: Efficiency, correction: Correction, phase: str, share: fl
     if not together:
         return found.model_copy(update={"basis": Basis.CALIBRATED})
     update = {"first_factor": efficiency.first_factor * correction.first**share}
-    return with_factors(found, serving=correction.serving**share).model_copy(update=update)
+    factor = correction.serving_unlike if unlike else correction.serving
+    return with_factors(found, serving=factor**share).model_copy(update=update)
 
 
 def phase_measured(case: Case) -> str:
@@ -334,18 +347,30 @@ def phase_measured(case: Case) -> str:
 
 def _correction(measured: Sequence[_Measured], base: Efficiency, predict: Predict) -> Correction:
     """One device's rows: generation first, then prompts, then many at once with both."""
-    wider = 1.0 if base.fitted else PRIOR_WIDER
     alone: dict[str, float] = {}
     for phase, moves in (("decode", DECODE_MOVES), ("prefill", PREFILL_MOVES)):
-        seen = [_observation(entry, measured, predict) for entry in measured if phase_measured(entry.case) == phase]
+        rows = [entry for entry in measured if phase_measured(entry.case) == phase]
+        seen = [_observation(entry, measured, predict) for entry in rows]
         if seen:
+            wider = PRIOR_WIDER if all(_unlike(entry.case, base) for entry in rows) else 1.0
             alone |= most_probable(changed(base, alone), moves, seen, wider=wider)
     correction = Correction(alone=alone, phases=frozenset(phase_measured(entry.case) for entry in measured))
     serving, first = ([entry for entry in measured if phase_measured(entry.case) == phase] for phase in ("serving", "first"))
     if serving:
-        correction = replace(correction, serving=_factor(serving, _moved(base, correction, "serving"), predict))
-    if first:
-        correction = replace(correction, first=_factor(first, _moved(base, correction, "first"), predict))
+        moved, unlike = _moved(base, correction, "serving"), [entry for entry in serving if _unlike(entry.case, base)]
+
+        def slowed(factor: float) -> Efficiency:
+            return with_factors(moved, serving=factor)
+
+        like = _factor(serving, slowed, predict, SERVING_TRUST_FITTED if base.fitted else SERVING_TRUST)
+        correction = replace(correction, serving=like, serving_unlike=_factor(unlike, slowed, predict, SERVING_TRUST) if unlike else like)
+    if first:  # no row of it was fitted under any engine
+        before = _moved(base, correction, "first")
+
+        def later(factor: float) -> Efficiency:
+            return before.model_copy(update={"first_factor": before.first_factor * factor})
+
+        correction = replace(correction, first=_factor(first, later, predict, SERVING_TRUST))
     return correction
 
 
@@ -363,14 +388,30 @@ def _observation(entry: _Measured, among: Sequence[_Measured], predict: Predict)
     return Observation(time=time, measured=1.0 / entry.value if rate else entry.value, spread=spread * float(same) ** 0.25)
 
 
-def _factor(measured: Sequence[_Measured], efficiency: Efficiency, predict: Predict) -> float:
+def _factor(measured: Sequence[_Measured], apply: Callable[[float], Efficiency], predict: Predict, trust: float) -> float:
     """The median of measured over estimated time, drawn towards 1 by the trust that the number of rows has earned."""
-    slower = []
-    for entry in measured:
-        estimate, _ = predict(entry.case, efficiency)
-        slower.append(log(estimate / entry.value) if entry.case.metric in RATES else log(entry.value / estimate))
-    trust, count = SERVING_TRUST_FITTED if efficiency.fitted else SERVING_TRUST, len(slower)
+    slower, count = [_log_factor(entry, apply, predict) for entry in measured], len(measured)
     return exp(float(np.median(slower)) * count * trust / (count * trust + 1.0 - trust))
+
+
+def _log_factor(entry: _Measured, apply: Callable[[float], Efficiency], predict: Predict) -> float:
+    """ln of the factor on times that meets a row: measured over estimated, or less where slower steps fill the server with requests.
+
+    An open loop whose arrivals alone set the rate says little: its factor is never more than the ratio itself.
+    """
+
+    def too_fast(log_factor: float) -> float:
+        estimate, _ = predict(entry.case, apply(exp(log_factor)))
+        return log(estimate / entry.value) if entry.case.metric in RATES else log(entry.value / estimate)
+
+    error = too_fast(0.0)
+    low, high = 0.0, error
+    if error * too_fast(error) >= 0.0:
+        return error
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2.0
+        low, high = (middle, high) if error * too_fast(middle) > 0.0 else (low, middle)
+    return (low + high) / 2.0
 
 
 def _positive(name: str, rate: float) -> None:

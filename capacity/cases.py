@@ -10,7 +10,7 @@ from datetime import date
 from functools import lru_cache
 from pathlib import Path
 
-from capacity.accelerators import Accelerator, Server, find_accelerator
+from capacity.accelerators import Accelerator, Server, find_accelerator, largest_built
 from capacity.footprint import Footprint, assumed_quantization, footprint, typical_footprint
 from capacity.memory import physical_bytes
 from capacity.models import ModelSpec, find_model, quantization
@@ -166,7 +166,7 @@ def case_of(row: Mapping[str, str]) -> Case:
     tensor, pipeline, data_parallel = _parallel(notes, note, count if stated_count is not None else None)
     count, odd = _fitting_count(count, tensor, pipeline, stated=stated_count is not None)
     doubts = [*doubts, *more, *odd, *_said_doubts(note)]
-    if device.memory_gb is not None and cost.weights_bytes > FULLEST * (memory := physical_bytes(device, count)):
+    if device.memory_gb is not None and cost.weights_bytes > FULLEST * (memory := physical_bytes(largest_built(device), count)):
         raise InputError(
             f"the weights of {row['model']} in {row['quant']} are {float(cost.weights_bytes) / BYTES_PER_GB:.1f} GB, "
             f"{count} x {row['device']} has {memory / BYTES_PER_GB:.1f} GB: it does not fit"
@@ -203,13 +203,13 @@ def case_of(row: Mapping[str, str]) -> Case:
         metric=metric,
         statistic=statistic,
         per_user="per user" in note.lower() or "per-user" in note.lower(),
-        static_batch="static" in note.lower(),
-        depth=_number(notes.get("depth", "")) or 0.0,
+        static_batch=re.search(r"static[\s_-]*batch", note.lower()) is not None,
+        depth=_tokens(notes.get("depth", ""), "depth"),
         tensor_parallel=tensor,
         pipeline_parallel=pipeline,
         data_parallel=data_parallel,
         max_sequences=_integer(notes.get("max_num_seqs", "")),
-        batched_tokens=_integer(notes.get("max_num_batched_tokens", "")),
+        batched_tokens=round(_tokens(notes.get("max_num_batched_tokens", ""), "max_num_batched_tokens")) or None,
         doubts=tuple(doubts),
     )
 
@@ -474,7 +474,7 @@ def _year(version: str) -> int:
 
 
 def _notes(note: str) -> dict[str, str]:
-    return {match[1].lower(): match[2] for match in re.finditer(r"(\w+)\s*=\s*(~?[\w.+\-/]+)", note)}
+    return {match[1].lower(): match[2] for match in re.finditer(r"(\w+)\s*=\s*(~?[\w.+\-/]+(?:,\d{3}\b)*)", note)}
 
 
 def _number(text: str) -> float | None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from capacity.accelerators import Server
 from capacity.calibration import NO_PROBE, Probe, probes_of
-from capacity.cases import RATES, Case, case_of, read_rows
+from capacity.cases import FULLEST, RATES, Case, case_of, read_rows
 from capacity.finite_run import FiniteRun, finite_run
 from capacity.intervals import Interval, interval_class, interval_for
 from capacity.roofline import Efficiency, Layout, Rates, decode_step_s, efficiency_for, prefill_s, rates
@@ -223,8 +223,10 @@ def _cap(case: Case, efficiency: Efficiency, load: RequestSize, layout: Layout) 
             "the device's memory is not known: a usual engine limit is taken"
         ]
     cap = sequence_cap(case.cost, case.server, efficiency, load, layout)
-    if cap < 1.0:
-        return 1.0, ["the cache of one request hardly fits: the engine was given more memory than it takes by default, or offloads"]
+    if cap < 1.0:  # whoever measured it gave the engine what there is
+        full = efficiency.model_copy(update={"memory_share": 1.0 if efficiency.memory_share_is_of_free else FULLEST})
+        cap = max(1.0, sequence_cap(case.cost, case.server, full, load, layout))
+        return cap, ["the cache of one request hardly fits: the engine was given more memory than it takes by default, or offloads"]
     return cap, []
 
 

@@ -307,9 +307,10 @@ def benchmark_scores(model_id: str | None = None) -> tuple[BenchmarkScore, ...]:
 # --- names -----------------------------------------------------------------------------------------------------------
 
 _SUFFIXES = re.compile(
-    r"[-_ ](?:instruct|it|chat|hf|gguf|base|mlx|awq|gptq|bf16|fp16|fp8|fp4|f16|nvfp4|mxfp4|mxfp8|w4a8|int4|int8|w4a16|w8a8"
-    r"|[34568]bit|\d-?bit"
-    r"|i?q\d+(?:[-_](?:k|0|1|nl|xs|xxs|s|m)(?:[-_](?:s|m|l|xl))?)?|ud|dynamic|preview|qat|text|2507|0528|0324|v0\.\d)$"
+    r"[-_ .](?:instruct|it|chat|hf|gguf|base|mlx|awq|gptq|bf16|fp16|fp8|fp4|f16|nvfp4|mxfp4|mxfp8|w4a8|int4|int8|w4a16|w8a8|w8a16"
+    r"|[34568]bit|\d-?bit|fp4-v\d|moe"
+    r"|i?q\d+(?:[-_](?:k|0|1|nl|xs|xxs|s|m)(?:[-_]+(?:s|m|l|xl|small|medium|large))?)?"
+    r"|ud|dynamic|block|preview|qat|text|thinking|reasoning|2[3-6](?:0[1-9]|1[0-2])|0528|0324|v0\.\d)$"
 )
 
 

@@ -32,8 +32,11 @@ CDNA_FLOPS = 0.7
 blogs, Measuring Max-Achievable FLOPs, 2025), where Hopper reaches 0.77 under TensorRT-LLM. A prior: no rows."""
 CDNA_BANDWIDTH = 0.92
 """The same of the bandwidth: streams reach near 0.8 of the sheet there, 0.9 on HBM elsewhere. A prior: no rows."""
-MOST_GAIN = 7.0
-"""Dense 4-bit peak over the 16-bit one, at most: 6.2 on B300."""
+MOST_GAIN = 8.0
+"""Dense 4-bit peak over the 16-bit one, at most."""
+HALVED_GAIN = 8.0
+"""The same of GeForce Blackwell, whose 16-bit products with 32-bit accumulation run at half rate and whose 4-bit ones do not: 1,676 over
+209.5 TFLOPS on RTX 5090 (NVIDIA RTX Blackwell whitepaper)."""
 TYPICAL_FLOPS_PER_BYTE = {"hbm": 250.0, "gddr": 130.0, "lpddr": 35.0, "ddr": 8.0}
 """16-bit operations per byte of bandwidth, for a device whose peak is not stated."""
 OLD_BUILDS = "-2024"
@@ -56,7 +59,11 @@ TYPICAL_LINK_GB_PER_S = {"nvlink": 450.0, "infinity_fabric": 448.0, "ethernet": 
 
 
 LARGE_MEMORY_GB = 70.0
-"""Devices below it are given smaller limits by vLLM's defaults: 256 sequences and 2,048 tokens a step instead of 1,024 and 8,192."""
+"""Devices below it, and every A100, are given smaller limits by vLLM's defaults: 256 sequences and 2,048 tokens a step instead of 1,024
+and 8,192 (vllm/engine/arg_utils.py, held by its test_defaults_with_usage_context)."""
+STAGED_SHARE = 0.5
+"""Of a PCIe link, what devices reach that cannot read each other's memory: every byte crosses it twice, through the host. GeForce drivers
+offer no peer-to-peer access."""
 FAST_LINKS = frozenset({"nvlink", "infinity_fabric"})
 """Links of the accelerators' own, over which a small all-reduce is one kernel and not a chain of copies."""
 
@@ -206,6 +213,8 @@ def rates(device: Accelerator, compute: str, efficiency: Efficiency) -> Rates:
     if link is None:
         assumed.append("link_gb_per_s")
         link = TYPICAL_LINK_GB_PER_S.get(device.link_kind, 32.0)
+    if device.kind == "consumer_gpu" and device.vendor in {"NVIDIA", ""} and device.link_kind == "pcie":
+        link *= STAGED_SHARE
     if device.generation == "apple-matrix":
         reached *= MATRIX_GAIN
     if efficiency.engine.startswith("llama.cpp") and device.generation in WARP_GROUP_GENERATIONS and memory_class(device) == "hbm":
@@ -238,6 +247,8 @@ def precision_gain(device: Accelerator, compute: str) -> float:
     if stated and device.fp16_tflops:
         return max(1.0, min(stated / device.fp16_tflops, MOST_GAIN))
     if compute == "fp4":
+        if device.generation == "blackwell" and device.kind == "consumer_gpu":
+            return HALVED_GAIN
         return 4.0 if device.generation in FP4_GENERATIONS else 1.0
     if compute in {"fp8", "int8"} and device.generation in FP8_GENERATIONS:
         return 2.0
@@ -372,7 +383,7 @@ def efficiency_for(engine: str, device: Accelerator) -> Efficiency:
         name = name.removesuffix(OLD_BUILDS)  # only CUDA builds are told apart by age
     for key in ((name, kind), (name, "hbm"), (name, "lpddr"), ("generic", kind), ("generic", "gddr")):
         if key in by_key:
-            small = key[0] == "vllm" and device.memory_gb is not None and device.memory_gb < LARGE_MEMORY_GB
+            small = key[0] == "vllm" and device.memory_gb is not None and (device.memory_gb < LARGE_MEMORY_GB or "a100" in device.id)
             return _on_small_memory(by_key[key]) if small else by_key[key]
     raise InputError(f"no parameters for engine '{engine}' on {device.name}")
 

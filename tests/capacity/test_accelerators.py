@@ -6,7 +6,7 @@ import csv
 
 import pytest
 
-from capacity.accelerators import Server, accelerator, accelerators, find_accelerator
+from capacity.accelerators import Server, accelerator, accelerators, find_accelerator, largest_built
 from facts.errors import InputError
 
 
@@ -28,6 +28,39 @@ def test_driver_names_find_the_card(text):
     found = find_accelerator(text)
     assert found is not None
     assert found.id == "nvidia-h100-sxm-80"
+
+
+@pytest.mark.parametrize(
+    ("text", "device_id"),
+    [
+        ("H100 80GB PCIe", "nvidia-h100-pcie-80"),
+        ("NVIDIA H200 141GB HBM3e", "nvidia-h200-sxm"),
+        ("B200 192GB", "nvidia-b200-sxm"),
+        ("DGX B200", "nvidia-b200-sxm"),
+        ("NVIDIA GeForce RTX5090 32GB", "nvidia-rtx-5090"),
+        ("RTX PRO 6000 Server Edition", "nvidia-rtx-pro-6000-server"),
+        ("MI355X 288GB", "amd-mi355x"),
+        ("MacBook Pro M4 Max", "apple-m4-max"),
+        ("Apple M4 Max (40-core GPU, 64GB)", "apple-m4-max"),
+        ("Framework Desktop Ryzen AI Max+ 395", "amd-ryzen-ai-max-395"),
+    ],
+)
+def test_words_of_packaging_and_its_own_memory_tell_no_devices_apart(text, device_id):
+    found = find_accelerator(text)
+    assert found is not None
+    assert found.id == device_id
+
+
+@pytest.mark.parametrize(
+    "text", ["RTX 3080 12GB", "RTX 5060 Ti 8GB", "RTX 4090 Laptop", "RTX 4070 Ti D", "H100 40GB PCIe", "M4 Max Ultra", "32GB"]
+)
+def test_another_memory_or_word_is_another_device(text):
+    assert find_accelerator(text) is None
+
+
+def test_an_apple_chip_is_sold_with_the_memory_of_its_largest():
+    assert largest_built(accelerator("apple-m1-max-24c")).memory_gb == accelerator("apple-m1-max").memory_gb == 64
+    assert largest_built(accelerator("nvidia-rtx-4090")).memory_gb == 24
 
 
 def test_a_blank_in_the_sources_stays_none():

@@ -14,7 +14,7 @@ from capacity.intervals import interval_for, intervals
 from capacity.models import models, quantization_quality, quantizations
 from capacity.roofline import efficiencies
 
-CHECKED_LAST = date(2026, 11, 25)
+CHECKED_LAST = date(2026, 11, 26)
 
 
 @pytest.mark.parametrize("records", [models, accelerators, quantizations, efficiencies, intervals, quantization_quality])

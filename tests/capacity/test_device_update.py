@@ -115,3 +115,65 @@ def test_a_probe_never_overshoots_what_was_measured_nor_turns_away(ratio, quant)
 def test_every_move_names_parameters():
     base = efficiency_for("llama.cpp", case_of(row()).server.accelerator)
     assert all(hasattr(base, name) for move in DECODE_MOVES for name in move.fields)
+
+
+SERVED = {
+    "engine": "trtllm",
+    "source_version": "2026",
+    "quant": "fp8",
+    "isl": "1000",
+    "osl": "1000",
+    "batch_or_concurrency": "64",
+    "metric": "output_tok_s_total",
+}
+
+
+def test_a_device_unlike_the_fitted_ones_is_believed_more_than_another_of_them():
+    """Left-out Hopper cards differ little from the fit; nothing says that of Blackwell, where one row decides most."""
+    moved = {}
+    for device in ("H100 SXM 80GB", "B200 SXM 180GB"):
+        served = SERVED | {"device": device}
+        moved[device] = value(probe_of(seen(0.7, **served)), **served) / value(**served)
+    assert moved["H100 SXM 80GB"] > 0.9
+    assert 0.7 <= moved["B200 SXM 180GB"] < 0.76
+
+
+def test_a_kind_of_model_that_nothing_was_fitted_on_does_not_speak_for_the_others():
+    many = SERVED | {"device": "H200 SXM 141GB", "model": "DeepSeek-R1", "device_count": "8"}
+    dense = SERVED | {"device": "H200 SXM 141GB", "model": "Llama 3.3 70B", "device_count": "8"}
+    probe = probe_of(seen(0.6, **many))
+    assert value(probe, **many) / value(**many) < 0.67
+    assert value(probe, **dense) / value(**dense) > 0.9
+
+
+def test_a_first_token_under_load_is_believed_under_every_engine():
+    for engine in ("trtllm", "vllm"):
+        first = SERVED | {"device": "H100 SXM 80GB", "engine": engine, "metric": "ttft_ms"}
+        assert 1.35 < value(probe_of(seen(1.5, **first)), **first) / value(**first) <= 1.5
+
+
+@settings(max_examples=40)
+@given(
+    changes=st.sampled_from(
+        [
+            {},
+            PROMPT,
+            SERVED | {"device": "H100 SXM 80GB"},
+            SERVED | {"device": "MI300X", "engine": "vllm"},
+            SERVED | {"device": "B200 SXM 180GB", "metric": "ttft_ms"},
+            SERVED | {"device": "B200 SXM 180GB", "metric": "tpot_p90_ms", "engine": "sglang"},
+            SERVED | {"device": "H200 SXM 141GB", "engine": "vllm", "batch_or_concurrency": "rate=2/s", "metric": "tpot_ms"},
+            {"device": "Apple M4 Max 40c", "source_version": "2026"},
+            {"device": "DGX Spark", "source_version": "2026", "model": "gpt-oss-120b", "quant": "MXFP4"},
+        ]
+    ),
+    ratio=st.floats(0.4, 1.6),
+)
+def test_a_probe_row_as_predicted_changes_nothing_and_another_draws_towards_it(changes, ratio):
+    before = value(**changes)
+    assert value(probe_of(seen(1.0, **changes)), **changes) == pytest.approx(before, rel=1e-3)
+    probe = probe_of(seen(ratio, **changes))
+    if not probe.contradictions:  # above the roofline it is reported instead
+        after = value(probe, **changes)
+        assert min(1.0, ratio) * 0.999 <= after / before <= max(1.0, ratio) * 1.001
+        assert ratio == pytest.approx(1, abs=0.02) or abs(after / before - 1) > 0.05 * abs(ratio - 1)

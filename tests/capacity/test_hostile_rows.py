@@ -131,6 +131,38 @@ def test_an_unknown_device_with_a_bandwidth_is_answered_under_every_load(load, c
     assert any("not in the catalogue" in said for said in found.doubts)
 
 
+@pytest.mark.parametrize(
+    ("note", "same_as"),
+    [
+        ("depth=8k", "depth=8192"),
+        ("max_num_batched_tokens=2k", "max_num_batched_tokens=2048"),
+        ("FP8 static scales", ""),
+    ],
+)
+def test_notes_are_read_as_written(note, same_as):
+    assert value(note=note) == value(note=same_as)
+
+
+def test_thousands_in_a_note_are_one_number():
+    load = {"batch_or_concurrency": "rate=4/s"}
+    assert value(**load, note="prompts=1,000") == value(**load, note="prompts=1000") != value(**load, note="prompts=1")
+
+
+def test_weights_that_only_just_fit_still_serve_more_than_one():
+    """31.2 GB of weights in 34.4 GB: vLLM's default 0.9 leaves no room, whoever measured 32 at once gave it more."""
+    tight = {"model": "Qwen3-30B-A3B", "params_b": "30.5", "active_params_b": "3.3", "quant": "fp8", "device": "RTX 5090"}
+    one, many = (answer(**tight, batch_or_concurrency=count) for count in ("1", "32"))
+    assert many.predicted > 2 * one.predicted
+    assert any("hardly fits" in doubt for doubt in many.doubts)
+
+
+def test_a_chip_with_fewer_cores_may_hold_as_much_memory():
+    local = {"engine": "llama.cpp", "model": "Llama 3.3 70B", "params_b": "70.6", "quant": "Q4_K_M", "batch_or_concurrency": "1"}
+    alone = {"isl": "0", "osl": "128", "metric": "decode_tok_s"}
+    assert answer(**local, **alone, device="Apple M1 Max 24c").predicted is not None  # 42.5 GB: sold with 64
+    assert "does not fit" in answer(**local, **alone, device="Apple M1 Pro 14c").refused_because  # with 32 at most
+
+
 def test_a_stated_cache_precision_makes_room():
     many = {"batch_or_concurrency": "max", "isl": "8000", "osl": "1000"}
     assert value(**many, note="kv_cache_dtype=fp8") > 1.2 * value(**many)

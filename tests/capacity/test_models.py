@@ -38,6 +38,11 @@ from facts.errors import InputError
         ("mixtral-8x7b", 46.703, 12.88),
         ("qwen3.5-27b", 26.895, 26.895),
         ("deepseek-v3", 671.0, 37.0),
+        ("tinyllama-1.1b", 1.100, 1.100),
+        ("qwen2.5-0.5b", 0.494, 0.494),
+        ("qwen2.5-3b", 3.086, 3.086),
+        ("mistral-large-2407", 122.61, 122.61),
+        ("qwen3-coder-480b-a35b", 480.2, 35.47),
     ],
 )
 def test_parameters_counted_from_the_shape_match_published_ones(model_id, total_b, active_b):
@@ -69,6 +74,15 @@ def test_every_model_has_a_count_or_refuses_with_the_missing_fact():
         ("nvidia/Llama-3.3-70B-Instruct-FP4", "llama-3.3-70b"),
         ("amd/DeepSeek-R1-MXFP4-Preview", "deepseek-v3"),
         ("gemma-3-27b-it-qat-q4_0-gguf", "gemma-3-27b"),
+        ("deepseek-ai/DeepSeek-R1-Distill-Llama-70B", "llama-3.3-70b"),
+        ("nvidia/DeepSeek-R1-0528-FP4-v2", "deepseek-v3"),
+        ("DeepSeek-V3.1-Terminus", "deepseek-v3"),
+        ("meta-llama/Llama-4-Maverick-17B-128E-Instruct-FP8", "llama-4-maverick"),
+        ("Mistral-Small-24B-Instruct-2501", "mistral-small-3.1-24b"),
+        ("Qwen3-235B-A22B-Thinking-2507", "qwen3-235b-a22b"),
+        ("qwen3moe 30B.A3B Q4_K - Medium", "qwen3-30b-a3b"),
+        ("gpt-oss 20B MXFP4 MoE", "gpt-oss-20b"),
+        ("llama-2-7b.Q4_0", "llama-2-7b"),
     ],
 )
 def test_free_names_find_their_model(text, model_id):

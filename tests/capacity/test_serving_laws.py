@@ -78,6 +78,9 @@ def test_weight_only_formats_do_not_gain_operations_and_eight_bits_double_them()
     assert precision_gain(accelerator("nvidia-a100-sxm-80"), "fp8") == 1
     assert precision_gain(accelerator("nvidia-b200-sxm"), "fp4") == 4
     assert precision_gain(accelerator("nvidia-rtx-4090"), "fp8") == 2
+    assert precision_gain(accelerator("nvidia-rtx-5090"), "fp4") == pytest.approx(1676 / 209.5)  # its 16-bit products run at half rate
+    assert precision_gain(accelerator("nvidia-rtx-pro-6000"), "fp4") == pytest.approx(4)
+    assert precision_gain(accelerator("nvidia-rtx-5000-ada"), "fp4") == 1
 
 
 def test_a_ring_moves_two_n_minus_one_over_n_of_the_rows():
@@ -92,7 +95,14 @@ def test_vllm_takes_smaller_limits_below_seventy_gigabytes():
     small, large = (efficiency_for("vllm", accelerator(name)) for name in ("nvidia-l40s", "nvidia-h100-sxm-80"))
     assert (small.max_sequences, small.prefill_chunk) == (256, 2048)
     assert (large.max_sequences, large.prefill_chunk) == (1024, 8192)
+    assert efficiency_for("vllm", accelerator("nvidia-a100-sxm-80")).max_sequences == 256
     assert efficiency_for("sglang", accelerator("nvidia-l40s")).max_sequences == 1024
+
+
+def test_cards_that_cannot_read_each_others_memory_send_every_byte_twice():
+    geforce, workstation = (accelerator(name) for name in ("nvidia-rtx-4090", "nvidia-rtx-6000-ada"))
+    assert geforce.link_gb_per_s == workstation.link_gb_per_s == 32
+    assert rates(workstation, "fp16", VLLM).link == 2 * rates(geforce, "fp16", VLLM).link == 32e9
 
 
 def test_a_small_all_reduce_is_sooner_over_the_accelerators_own_links():
