@@ -291,13 +291,14 @@ def _time_ms(case: Case, state: Steady) -> float:
 
 
 def _first_s(case: Case, state: Steady) -> float:
-    """Time to first token in a closed loop: the steady state's mean; its quantiles together with those of the start.
+    """Time to first token in a closed loop: the steady state's together with that of the start; the mean of a run of unstated length is
+    the former alone.
 
     A run of N prompts starts with all B at once, and the first B of them wait for up to B prompts. N is 10 B where it is not stated, as
     benchmark scripts choose it; the share B/N decides at which quantile that shows.
     """
     mean, wait = float(state.ttft_s), float(state.wait_s)
-    if case.statistic == "mean":
+    if case.statistic == "mean" and (not case.stated_prompts or case.mode != "closed" or case.static_batch or case.concurrency <= 1):
         return mean
     steady = mean - wait + wait * -np.log1p(-QUANTILE_GRID)
     if case.mode != "closed" or case.static_batch or case.concurrency <= 1:
@@ -308,6 +309,8 @@ def _first_s(case: Case, state: Steady) -> float:
     start = float(state.prompt_s) + QUANTILE_GRID * max(together - float(state.prompt_s), 0.0)
     seen = np.concatenate([steady, start])
     weight = np.concatenate([np.full(len(steady), 1.0 - share), np.full(len(start), share)]) / len(QUANTILE_GRID)
+    if case.statistic == "mean":
+        return float(weight @ seen)
     order = np.argsort(seen)
     return float(np.interp(QUANTILES[case.statistic], np.cumsum(weight[order]), seen[order]))
 

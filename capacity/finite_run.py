@@ -92,13 +92,14 @@ def finite_run(
         if waiting and running < most:
             taken = [waiting.popleft() for _ in range(min(len(waiting), most - running, together))]
             took = max(alone, len(taken) * work) if running == 0 else len(taken) * work + passes * step[running]
+            begun = now
             now += took
             if running:
                 gained += passes
                 gap_s.append(took / passes)
                 gap_tokens.append(float(passes * running))
             for request in taken:
-                first[request] = now
+                first[request] = max(now, begun + alone)  # a pipeline takes more prompts at once, none of them sooner
                 under_way.append((gained + length, request))
         elif running:
             token = step[running]
@@ -115,9 +116,9 @@ def finite_run(
             _, request = under_way.popleft()
             last[request] = now
             done += 1
-    begun, told, ended = np.array(arrivals), np.array(first), np.array(last)
-    ttft = (told - begun) * efficiency.first_factor + efficiency.request_s
-    tpot = (ended - told) / max(length, 1.0) if length else np.full(count, step[1])
+    asked, told, ended = np.array(arrivals), np.array(first), np.array(last)
+    ttft = (told - asked) * efficiency.first_factor + efficiency.request_s
+    tpot = np.maximum(ended - told, 0.0) / max(length, 1.0) if length else np.full(count, step[1])
     return FiniteRun(
         ttft_s=ttft,
         tpot_s=tpot,

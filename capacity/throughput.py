@@ -242,6 +242,7 @@ def closed_loop(
     else:
         service = alone + (outputs - 1.0) * step + (in_flight - 1.0) * shared
         first = np.minimum((alone + step * (in_flight > 1.0)) * (1.0 + QUEUE_GROWTH * np.log(in_flight)), 0.9 * service + 0.1 * alone)
+        first = np.minimum(first, service - (outputs - 1.0) * step)  # no longer than all other prompts take, so no token beats its step
         wait = first - alone
     outside = 0.0 if static_batch else efficiency.request_s
     service = service * efficiency.serving_factor + outside
