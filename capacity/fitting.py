@@ -314,6 +314,7 @@ def _stacked_rates(cases: Sequence[Case], candidate: Efficiency) -> Rates:
         flops16=np.array([float(entry.flops16) for entry in found]),
         unpacking=np.array([float(entry.unpacking) for entry in found]),
         flops=np.array([float(entry.flops) for entry in found]),
+        most_flops=np.array([float(entry.most_flops) for entry in found]),
         link=np.array([float(entry.link) for entry in found]),
         fast_link=np.array([bool(entry.fast_link) for entry in found]),
     )

@@ -13,12 +13,12 @@ from capacity.footprint import Footprint
 from capacity.roofline import Efficiency, memory_class
 from facts.records import Basis, Fact, Source, read_facts
 
-FITTED_GENERATIONS = frozenset({"ampere", "ada", "hopper", "volta", "turing"})
-"""Chips of the rows that serving engines were fitted on."""
+FITTED_GENERATIONS = frozenset({"ampere", "ada", "hopper", "apple", "apple-9"})
+"""Chips of the rows that engines were fitted on."""
 UNFITTED_PRECISIONS = frozenset({"fp4", "mxfp4"})
-"""Precisions that none of those rows has."""
+"""Precisions that no row of a serving engine has."""
 MOST_EXPERTS = 16
-"""Routed experts per layer in those rows, at most."""
+"""Routed experts per layer in the rows of serving engines, at most."""
 
 
 class Interval(Fact):
@@ -59,14 +59,10 @@ def interval_for(name: str) -> Interval:
 
 
 def outside_rows(cost: Footprint, server: Server, efficiency: Efficiency) -> bool:
-    """Whether fitted parameters are asked about something that no fitted row was like: newer chips, mixtures of many experts."""
-    if server.accelerator.generation == "apple-matrix":
+    """Whether fitted parameters are asked about something that no fitted row was like: other chips, mixtures of many experts."""
+    if server.accelerator.generation not in FITTED_GENERATIONS:
         return True
-    if efficiency.engine != "trtllm":
-        return False
-    if cost.compute in UNFITTED_PRECISIONS:
-        return True
-    return server.accelerator.generation not in FITTED_GENERATIONS or bool(np.any(np.asarray(cost.experts) > MOST_EXPERTS))
+    return efficiency.engine == "trtllm" and (cost.compute in UNFITTED_PRECISIONS or bool(np.any(np.asarray(cost.experts) > MOST_EXPERTS)))
 
 
 def interval_class(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from importlib import resources
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,15 @@ OLD_BUILDS = "-2024"
 """Suffix of an engine's name for builds of 2024 and before, whose published rows are told apart from today's."""
 MATRIX_GAIN = 2.5
 """16-bit matrix products over the sheet's 32-bit figure on Apple chips with matrix units in the GPU (M5): a prior, at most 4."""
+WITHOUT_MATRIX_UNITS = frozenset({"pascal"})
+"""NVIDIA generations whose 16-bit products accumulate no faster in 16 bits: there are no matrix units that could."""
+MOST_REACHED = 0.9
+"""Share of a peak that no kernel exceeds: shares that grow as the peak falls were fitted on cards of 40 TFLOPS and more, and would pass
+the peak of smaller ones."""
+INTEGER_GAIN = 2.0
+"""8-bit integer products over 16-bit ones, which llama.cpp multiplies quantised weights with."""
+INTEGER_BITS = 9.0
+"""Weights with fewer bits are quantised (Q8_0 has 8.5)."""
 UNPACK_TOGETHER = frozenset({"apple-9", "apple-matrix"})
 """Apple GPUs from M3 on (family 9), whose integer and floating-point pipes run side by side."""
 UNPACK_GAIN = 1.25
@@ -159,6 +169,7 @@ class Rates:
     flops16: dense 16-bit operations
     unpacking: 16-bit operations as unpacking scales with them
     flops: dense operations in the model's precision
+    most_flops: what no kernel exceeds with 16-bit weights, or those of the precision
     link: bytes one way to a neighbour
     fast_link: whether that link is a switched one of the accelerators' own (NVLink, Infinity Fabric)
     assumed: figures that the sheet lacks and that were filled with typical ones
@@ -169,6 +180,7 @@ class Rates:
     unpacking: Numbers
     flops: Numbers
     link: Numbers
+    most_flops: Numbers = inf
     fast_link: bool | NDArray[np.bool_] = False
     assumed: tuple[str, ...] = ()
 
@@ -206,7 +218,7 @@ def rates(device: Accelerator, compute: str, efficiency: Efficiency) -> Rates:
         flops16 = bandwidth * TYPICAL_FLOPS_PER_BYTE.get(device.memory_kind, 130.0)
     else:
         flops16 = device.fp16_tflops * 1e12
-    if device.kind == "consumer_gpu" and device.vendor in {"NVIDIA", ""}:
+    if device.kind == "consumer_gpu" and device.vendor in {"NVIDIA", ""} and device.generation not in WITHOUT_MATRIX_UNITS:
         flops16 *= efficiency.consumer_gain
     reached = REFERENCE_FLOPS * (flops16 / REFERENCE_FLOPS) ** efficiency.flops_exponent
     link = device.link_gb_per_s
@@ -219,6 +231,8 @@ def rates(device: Accelerator, compute: str, efficiency: Efficiency) -> Rates:
         reached *= MATRIX_GAIN
     if efficiency.engine.startswith("llama.cpp") and device.generation in WARP_GROUP_GENERATIONS and memory_class(device) == "hbm":
         reached *= MMA_SHARE
+    peak = flops16 * (MATRIX_GAIN if device.generation == "apple-matrix" else 1.0)
+    gain = precision_gain(device, compute)
     instinct = device.generation in CDNA
     if instinct:
         reached *= CDNA_FLOPS
@@ -228,7 +242,8 @@ def rates(device: Accelerator, compute: str, efficiency: Efficiency) -> Rates:
         unpacking=UNPACK_REFERENCE_FLOPS
         * (flops16 / UNPACK_REFERENCE_FLOPS) ** efficiency.unpack_exponent
         * (UNPACK_GAIN if device.generation in UNPACK_TOGETHER else 1.0),
-        flops=reached * precision_gain(device, compute) ** efficiency.precision_exponent,
+        flops=reached * gain**efficiency.precision_exponent,
+        most_flops=MOST_REACHED * peak * gain,
         link=max(link, 0.5) * 1e9,
         fast_link=device.link_kind in FAST_LINKS,
         assumed=tuple(assumed),
@@ -284,7 +299,7 @@ def decode_step_s(
     moved = _activation_bytes(cost, efficiency) + cost.linear_state_bytes * efficiency.state_passes
     activations = per_wave * moved / (efficiency.bandwidth_share * device.bandwidth * devices)
     work = per_wave * (2.0 * cost.matmul_params + cost.attention_flops * context_tokens)
-    compute = work / (_flops_share(cost, efficiency) * device.flops * devices)
+    compute = work / (_reached_flops(cost, device, efficiency) * devices)
     per_layer = efficiency.layer_s + (efficiency.expert_layer_s if cost.is_mixture else 0.0)
     fixed = cost.layers * per_layer + cost.linear_layers * efficiency.linear_layer_s + efficiency.step_s + per_wave * efficiency.sequence_s
     total = streaming + cache + activations + compute + fixed + exchange_s(cost, device, efficiency, per_wave, layout)
@@ -331,9 +346,7 @@ def prefill_work_s(
     total_tokens = tokens * sequences
     work = 2.0 * (cost.matmul_params - cost.head_params) * total_tokens + 2.0 * cost.head_params * sequences
     pairs = cost.attention_flops * total_tokens * (depth + tokens / 2.0)
-    compute = work / (_flops_share(cost, efficiency) * device.flops * devices) + pairs / (
-        efficiency.attention_share * device.flops16 * devices
-    )
+    compute = work / (_reached_flops(cost, device, efficiency) * devices) + pairs / (efficiency.attention_share * device.flops16 * devices)
     activations = total_tokens * _activation_bytes(cost, efficiency) / (efficiency.bandwidth_share * device.bandwidth * devices)
     streaming = passes * _weight_stream_s(cost, device, efficiency, total_tokens / np.maximum(passes, 1e-9), layout)
     return (
@@ -483,6 +496,11 @@ def _weight_stream_s(cost: Footprint, device: Rates, efficiency: Efficiency, row
 
 def _activation_bytes(cost: Footprint, efficiency: Efficiency) -> Numbers:
     return cost.layers * cost.hidden * 2.0 * efficiency.activation_passes
+
+
+def _reached_flops(cost: Footprint, device: Rates, efficiency: Efficiency) -> Numbers:
+    integers = efficiency.engine.startswith("llama.cpp") and cost.weight_bits < INTEGER_BITS
+    return np.minimum(_flops_share(cost, efficiency) * device.flops, device.most_flops * (INTEGER_GAIN if integers else 1.0))
 
 
 def _flops_share(cost: Footprint, efficiency: Efficiency) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -130,3 +131,16 @@ def test_a_run_that_starts_all_its_requests_at_once_waits_for_half_of_the_prompt
     once, long = (answer(row, **load, note=f"prompts={prompts}") for prompts in (64, 64_000))
     assert 0.6 * alone * 65 / 2 < once <= alone * 65 / 2
     assert long < alone * 4
+
+
+@pytest.mark.parametrize(
+    "device", ["RTX 3050", "RTX 2060 SUPER", "GTX 1080 Ti", "Tesla P100-SXM2-16GB", "RX 6650 XT", "RTX 3060", "RTX 5060 Ti"]
+)
+def test_no_prompt_is_multiplied_faster_than_a_small_card_can(device):
+    """GeForce cards with matrix units accumulate 16 bits at twice the sheet's rate; those before them do not."""
+    row = {"engine": "llama.cpp", "model": "Llama 3.2 3B", "quant": "F16", "device": device, "isl": "512", "osl": "0"}
+    rate = answer(row, metric="prefill_tok_s", batch_or_concurrency="1")
+    found = find_accelerator(device)
+    doubled = 2.0 if found.vendor == "NVIDIA" and found.kind == "consumer_gpu" and found.generation != "pascal" else 1.0
+    products = 2 * (3.21e9 - 128_256 * 3072)  # without the head, which only the last token needs
+    assert rate * products <= 0.9 * doubled * found.fp16_tflops * 1e12

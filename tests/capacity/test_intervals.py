@@ -89,3 +89,14 @@ def test_a_probe_beside_a_prior_is_less_sure_than_one_beside_fitted_parameters()
         efficiency, probed = probe.applied(parameters_of(case), case)
         assert class_of(case, efficiency, probed=probed).split(".")[1] == origin
     assert interval_for("serving.prior-probed").low < interval_for("serving.probed").low
+
+
+@pytest.mark.parametrize(
+    ("device", "origin"),
+    [("RTX 4090", "fitted"), ("Apple M3 Max 40c", "fitted"), ("RX 7900 XTX", "prior"), ("GTX 1080 Ti", "prior"), ("Apple M5 10c", "prior")],
+)
+def test_a_chip_unlike_those_of_the_rows_is_not_as_sure_as_they_are(device, origin):
+    row = ROW | {"engine": "llama.cpp", "source_version": "2024", "device": device, "quant": "Q4_K_M"}
+    row |= {"isl": "0", "osl": "128", "batch_or_concurrency": "1", "metric": "decode_tok_s"}
+    case = measured_case(row | {"value": "1"})[0]
+    assert class_of(case, parameters_of(case), probed=False).split(".")[1] == origin
