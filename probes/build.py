@@ -47,6 +47,9 @@ CMAKE_ARGS = "-DLLAVA_BUILD=OFF"
 NICENESS = 15
 """How far a build beside a dashboard stands back from it."""
 
+AMX_TILES = Path(__file__).parent / "data" / "amx_tiles.h"
+"""Mends how GCC compiles llama.cpp for processors with a matrix unit; says why itself."""
+
 LOG_TAIL_LINES = 80
 """Where in a log the cause of a failure is looked for: earlier lines may tell of troubles that were got over."""
 
@@ -162,7 +165,7 @@ class Build:
     folder: holds the state, its lock, the log and the wheels
     environ: the environment that pip is started with
     pip: the command that pip is
-    load: the command that loads what was built
+    load: the command that tries what was built: a prompt and an answer of a tiny model
     stop: set from outside when the build has to end
     tell: takes every new state
     """
@@ -171,7 +174,7 @@ class Build:
     folder: Path
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     pip: tuple[str, ...] = (sys.executable, "-m", "pip")
-    load: tuple[str, ...] = (sys.executable, "-c", f"import {MODULE}")
+    load: tuple[str, ...] = (sys.executable, "-m", "probes.trial")
     stop: threading.Event = field(default_factory=threading.Event)
     tell: Callable[[BuildState], None] = lambda state: None
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -197,13 +200,21 @@ class Build:
         return f"{CMAKE_ARGS} {self.environ.get('CMAKE_ARGS', '')}".strip()
 
     @property
+    def compiler_switches(self) -> str:
+        """What the C and C++ compilers are given beside their own: only where the processor needs it."""
+        return f'-include "{AMX_TILES}"' if "amx_tile" in processor_flags().split() else ""
+
+    @property
     def wheel_folder(self) -> Path:
         """Where the wheel of this version, these switches, this Python and this processor lies.
 
         pip's own cache asks for the version alone, so a wheel for another processor would be taken from it.
         """
-        key = "\n".join([self.version, self.cmake_args, sysconfig.get_platform(), str(sys.implementation.cache_tag), processor_flags()])
-        return self.folder / "wheels" / f"{self.version}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+        key = [self.version, self.cmake_args, sysconfig.get_platform(), str(sys.implementation.cache_tag), processor_flags()]
+        if self.compiler_switches:
+            key.append(AMX_TILES.read_text(encoding="utf-8"))
+        digest = hashlib.sha256("\n".join(key).encode()).hexdigest()
+        return self.folder / "wheels" / f"{self.version}-{digest[:16]}"
 
 
 class Stopped(Exception):
@@ -257,7 +268,7 @@ def _build_and_install(job: Build) -> BuildState:
     return _write(
         job,
         BuildPhase.FAILED,
-        f"{PACKAGE} {job.version} was built, but does not load: {_last_line(job.log)}",
+        f"{PACKAGE} {job.version} was built, but does not run: {_last_line(job.log)}",
         "Read the log; `CMAKE_ARGS=-DGGML_NATIVE=off make run` builds it for any processor.",
     )
 
@@ -267,8 +278,8 @@ def _make_wheel(job: Build, *, from_source: bool) -> Path:
     partial = job.wheel_folder / "partial"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    # pip's cache does not know CMAKE_ARGS: with switches of the user's own it would hand out a wheel built without them.
-    cache = ["--no-cache-dir"] if from_source or job.environ.get("CMAKE_ARGS") else []
+    # pip's cache does not know CMAKE_ARGS and CFLAGS: with switches beside the usual it would hand out a wheel built without them.
+    cache = ["--no-cache-dir"] if from_source or job.environ.get("CMAKE_ARGS") or job.compiler_switches else []
     _pip(job, BuildPhase.BUILDING, "wheel", "-v", "--no-deps", *cache, "--wheel-dir", str(partial), f"{PACKAGE}=={job.version}")
     made = next(partial.glob("*.whl"))
     wheel = made.replace(job.wheel_folder / made.name)
@@ -387,9 +398,17 @@ def _child(job: Build, phase: BuildPhase, command: tuple[str, ...]) -> None:
     """Run a command in a process group of its own, its output in the log, its progress in the state; BuildFailed, Stopped."""
     environ = {key: value for key, value in job.environ.items() if key != "SOURCE_DATE_EPOCH"}  # with it, a build for the oldest x86-64
     environ |= {"CMAKE_ARGS": job.cmake_args, "PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "TMPDIR": str(job.scratch)}
+    for name in ("CFLAGS", "CXXFLAGS") if job.compiler_switches else ():
+        environ[name] = f"{job.compiler_switches} {environ.get(name, '')}".strip()
     with job.log.open("ab") as log:
         child = subprocess.Popen(  # noqa: S603 -- our own arguments
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environ, start_new_session=True
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environ,
+            cwd=Path(__file__).resolve().parents[1],
+            start_new_session=True,
         )
     told = ""
     while (exit_code := _wait(child, 1.0)) is None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import platform
+import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -19,6 +22,7 @@ from probes import build as build_module
 from probes.build import Build, BuildPhase, BuildState, build, build_state, compiled_so_far, wanted_version
 from probes.build_failure import explain
 
+ROOT = Path(__file__).resolve().parents[2]
 VERSION = "9.9.9"
 
 # Notes how it was called, then does what the file `behaviour` beside it says; a wheel is an empty file.
@@ -64,7 +68,9 @@ def pip(tmp_path: Path) -> Pip:
 
 
 @pytest.fixture
-def job(tmp_path: Path, pip: Pip) -> Callable[..., Build]:
+def job(tmp_path: Path, pip: Pip, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Build]:
+    monkeypatch.setattr(build_module, "processor_flags", lambda: "x86_64 avx2")
+
     def make(**changes: object) -> Build:
         start = {"version": VERSION, "folder": tmp_path / "data", "pip": pip.command, "load": (sys.executable, "-c", "")}
         return Build(**(start | changes))
@@ -135,6 +141,51 @@ def test_without_switches_of_the_user_pips_cache_is_used(job: Callable[..., Buil
     assert "--no-cache-dir" not in pip.calls()[0]["argv"]
 
 
+def test_a_processor_with_a_matrix_unit_is_compiled_for_with_the_mended_header(
+    job: Callable[..., Build], pip: Pip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build_module, "processor_flags", lambda: "x86_64 amx_int8 amx_tile avx2")
+    one = job(environ={key: value for key, value in os.environ.items() if key not in {"CMAKE_ARGS", "CXXFLAGS"}} | {"CFLAGS": "-g"})
+    build(one)
+    call = pip.calls()[0]
+    header = f'-include "{build_module.AMX_TILES}"'
+    assert (call["environ"]["CFLAGS"], call["environ"]["CXXFLAGS"]) == (f"{header} -g", header)
+    assert "--no-cache-dir" in call["argv"], "pip's cache may hold a wheel without it"
+    mended = one.wheel_folder
+    monkeypatch.setattr(build_module, "AMX_TILES", Path(__file__))
+    assert one.wheel_folder != mended, "another header, another wheel"
+
+
+def test_without_a_matrix_unit_the_compiler_is_left_alone(job: Callable[..., Build], pip: Pip) -> None:
+    build(job(environ={key: value for key, value in os.environ.items() if key not in {"CFLAGS", "CXXFLAGS"}}))
+    assert not {"CFLAGS", "CXXFLAGS"} & pip.calls()[0]["environ"].keys()
+
+
+def test_with_the_header_the_whole_tile_configuration_is_written_before_it_is_read(tmp_path: Path) -> None:
+    compiler = shutil.which("g++")
+    if compiler is None or platform.machine() != "x86_64":
+        pytest.skip("needs g++ on x86-64")
+    source = tmp_path / "tiles.cpp"
+    source.write_text(
+        "#include <immintrin.h>\n#include <cstdint>\n"
+        "struct Tiles { uint8_t palette, row, reserved[14]; uint16_t bytes[16]; uint8_t rows[16]; };\n"
+        "void configure() { alignas(64) Tiles tiles = {}; tiles.palette = 1;\n"
+        "  for (int i = 0; i < 8; i++) { tiles.rows[i] = 16; tiles.bytes[i] = 64; } _tile_loadconfig(&tiles); }\n"
+    )
+    command = [compiler, "-O3", "-mamx-tile", "-include", str(build_module.AMX_TILES), "-S", "-o", "-", str(source)]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    place = re.search(r"ldtilecfg\s+(-?\d*)\((%\w+)\)", told)
+    assert place is not None
+    stores = re.findall(rf"mov\w*\s+[^,]+, (-?\d*)\({place[2]}\)", told[: place.start()])
+    assert int(place[1] or 0) + 48 in {int(offset or 0) for offset in stores}, "the rows stand 48 bytes into the 64"
+
+
+def test_what_is_tried_is_a_prompt_and_an_answer_on_this_machine() -> None:
+    pytest.importorskip("llama_cpp")
+    done = subprocess.run([sys.executable, "-m", "probes.trial"], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
 def test_a_wheel_that_does_not_load_is_built_once_more_from_source(job: Callable[..., Build], pip: Pip, tmp_path: Path) -> None:
     first_fails = f"import pathlib, sys; p = pathlib.Path({str(tmp_path / 'tried')!r}); there = p.exists(); p.touch(); sys.exit(not there)"
     assert build(job(load=(sys.executable, "-c", first_fails))).state is BuildPhase.READY
@@ -145,7 +196,7 @@ def test_a_wheel_that_does_not_load_is_built_once_more_from_source(job: Callable
 def test_a_wheel_that_kills_its_process_is_a_failure_that_says_how(job: Callable[..., Build]) -> None:
     state = build(job(load=(sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGILL)")))
     assert state.state is BuildPhase.FAILED
-    assert "does not load: ended by signal 4 (Illegal instruction)" in state.message
+    assert "does not run: ended by signal 4 (Illegal instruction)" in state.message
     assert "GGML_NATIVE=off" in state.remedy
 
 
