@@ -95,15 +95,16 @@ def _test(measurement: Measurement, test: TestResult) -> Iterator[Doubt]:
 
 
 def _build(measurement: Measurement) -> Iterator[Doubt]:
+    told = next((found for line in reversed(measurement.log) if (found := OFFLOADED.search(line))), None)
+    partly = told is not None and int(told[1]) < int(told[2])
     missing = missing_instructions(measurement.engine_system_info, measurement.environment.cpu_flags)
-    if missing:
+    if missing and (partly or not _on_gpu(measurement)):  # nothing is computed on the processor otherwise
         text = f"understated build: the processor has {', '.join(missing)}, this llama.cpp was built without: build it on this machine"
         yield Doubt(text=text)
     if measurement.environment.gpus and not measurement.gpu_offload:
         name = measurement.environment.gpus[0].name
         yield Doubt(text=f"this machine has a {name}, this llama.cpp was built for the processor only: the accelerator was not measured")
-    told = next((found for line in reversed(measurement.log) if (found := OFFLOADED.search(line))), None)
-    if told and measurement.gpu_offload and int(told[1]) < int(told[2]):
+    if told and partly and measurement.gpu_offload:
         yield Doubt(text=f"{told[1]} of {told[2]} layers were on the accelerator, the rest on the processor: a figure of both together")
     if measurement.engine_system_info and "OPENMP = 1" not in measurement.engine_system_info and not measurement.gpu_offload:
         yield Doubt(text="this llama.cpp starts its threads anew for each token (no OpenMP): small models read slower than in llama-bench")

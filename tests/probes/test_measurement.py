@@ -184,6 +184,15 @@ def test_understated_builds_are_named():
     )
 
 
+def test_a_build_is_not_understated_by_the_processor_where_every_layer_is_on_the_accelerator():
+    environment = Environment(cpu_flags=("avx2", "avx512f"))
+    plain = {"environment": environment, "engine_system_info": "CPU : AVX2 = 1 | OPENMP = 1 | ", "gpu_offload": True}
+    for layers, understated in (("33/33", False), ("20/33", True)):
+        log = (f"load_tensors: offloaded {layers} layers to GPU",)
+        doubts = with_doubts(measured(generation(40.0), log=log, **plain)).doubts
+        assert any("understated build" in doubt for doubt in doubts) is understated
+
+
 def request(sent, first, gaps, tokens=None, **changes):
     content = tuple(first + sum(gaps[:i]) for i in range(len(gaps) + 1))
     values = {
