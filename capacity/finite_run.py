@@ -78,7 +78,7 @@ def finite_run(
     length = max(float(load.output_tokens) - 1.0, 0.0)
     arrivals = [0.0] * count if rate_per_s == inf else [gap / rate_per_s for gap in _unit_arrivals(count)]
 
-    first, last = [0.0] * count, [0.0] * count
+    first, last, behind = [0.0] * count, [0.0] * count, [0.0] * count
     gap_s: list[float] = []
     gap_tokens: list[float] = []
     waiting: deque[int] = deque()
@@ -100,6 +100,7 @@ def finite_run(
                 gap_tokens.append(float(passes * running))
             for request in taken:
                 first[request] = max(now, begun + alone)  # a pipeline takes more prompts at once, none of them sooner
+                behind[request] = first[request] - now  # and its answer begins so much later
                 under_way.append((gained + length, request))
         elif running:
             token = step[running]
@@ -114,7 +115,7 @@ def finite_run(
             now = max(now, arrivals[coming])
         while under_way and under_way[0][0] <= gained + 1e-9:
             _, request = under_way.popleft()
-            last[request] = now
+            last[request] = now + behind[request]
             done += 1
     asked, told, ended = np.array(arrivals), np.array(first), np.array(last)
     ttft = (told - asked) * efficiency.first_factor + efficiency.request_s

@@ -42,7 +42,8 @@ class Footprint:
     window_tokens: length of that window
     kv_group: query heads that share one KV head
     kv_heads: KV heads; more tensor-parallel devices than that keep copies
-    attention_flops: operations per pair of one token and one token of its context
+    attention_flops: operations per pair of one generated token and one token of its context
+    prompt_attention_flops: the same of a prompt's token
     compute: precision of the multiplications (fp16, fp8, int8, fp4, mxfp4)
     weight_bits: mean stored bits of a streamed weight
     exact: whether the shape is known; otherwise it is typical for the parameter count
@@ -66,6 +67,7 @@ class Footprint:
     kv_group: Numbers
     kv_heads: Numbers
     attention_flops: Numbers
+    prompt_attention_flops: Numbers
     compute: str
     weight_bits: float
     exact: bool = True
@@ -103,7 +105,7 @@ def footprint(model: ModelSpec, precision: str, *, kv_bits: float | None = None,
         sizes = _counted_sizes(model, entry)
         layers, hidden = model.need("layers"), model.need("hidden")
         kv_full, kv_window = kv_elements(model)
-        pairs = _attention_flops(model)
+        pairs, prompt_pairs = _attention_flops(model)
     except InputError:
         if model.published_params_b is None:
             raise
@@ -139,6 +141,7 @@ def footprint(model: ModelSpec, precision: str, *, kv_bits: float | None = None,
         kv_group=1.0 if model.kv_lora_rank else (model.heads or 1) / (model.kv_heads or 1),
         kv_heads=float(1 if model.kv_lora_rank else (model.kv_heads or 1)),
         attention_flops=pairs,
+        prompt_attention_flops=prompt_pairs,
         compute=entry.compute,
         weight_bits=(sizes.dense + sizes.expert) * scale * 8 / sizes.streamed_all,
     )
@@ -195,6 +198,7 @@ def typical_footprint(
         kv_group=4.0,
         kv_heads=8.0,
         attention_flops=4.0 * depth * width,
+        prompt_attention_flops=4.0 * depth * width,
         compute=precision.compute,
         weight_bits=bytes_per_weight * 8,
         exact=False,
@@ -275,13 +279,22 @@ def _bits(model: ModelSpec, role: Role, entry: Quantization) -> float:
     return entry.bits_per_weight
 
 
-def _attention_flops(model: ModelSpec) -> float:
-    """4 H d per pair and attending layer: two products of 2 H d operations."""
+def _attention_flops(model: ModelSpec) -> tuple[float, float]:
+    """(of generation, of prompts) per pair, all attending layers: two products of 2 H d operations.
+
+    Latent attention multiplies the compressed vectors at generation, 2 H (2 r + d_rope), and the rebuilt keys and values of a prompt,
+    2 H (d_nope + d_rope + d_v), as serving engines do (vLLM's MLA backend): 278,528 and 81,920 a layer in DeepSeek V3.
+    """
     heads = model.need("heads")
     if model.kv_lora_rank:
-        return 2.0 * model.need("layers") * heads * (2 * model.kv_lora_rank + model.need("qk_rope_head_dim"))
+        both, rope = 2.0 * model.need("layers") * heads, model.need("qk_rope_head_dim")
+        compressed = both * (2 * model.kv_lora_rank + rope)
+        if model.qk_nope_head_dim is None or model.v_head_dim is None:
+            return compressed, compressed
+        return compressed, both * (model.qk_nope_head_dim + rope + model.v_head_dim)
     full = sum(full_attention(model, layer) for layer in range(model.need("layers")))
-    return 4.0 * heads * (model.global_head_dim or model.need("head_dim")) * full
+    pairs = 4.0 * heads * (model.global_head_dim or model.need("head_dim")) * full
+    return pairs, pairs
 
 
 def _kv_elements_if_known(model: ModelSpec) -> float | None:
