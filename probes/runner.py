@@ -536,7 +536,7 @@ def _died(code: int, log: list[str]) -> str:
         name = signal.Signals(-code).name if -code in signal.Signals._value2member_map_ else f"signal {-code}"
         meaning = {
             "SIGABRT": "llama.cpp stopped itself on an assertion",
-            "SIGILL": "llama.cpp was built for another processor, or wrongly for this one's matrix unit (AMX); `make run` builds one that fits",
+            "SIGILL": "llama.cpp was built for another processor, or wrongly for this one's matrix unit: `make run` builds one that fits",
             "SIGSEGV": "llama.cpp crashed",
             "SIGBUS": "the model file was cut off while it was read",
             "SIGKILL": "it was killed from outside, often because the machine had no memory left",
