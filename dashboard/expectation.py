@@ -7,14 +7,19 @@ from dataclasses import dataclass
 from capacity.accelerators import Accelerator, Server, accelerator, find_accelerator
 from capacity.models import ModelSpec
 from capacity.throughput import serving_curve
+from dashboard import format as fmt
 from facts.errors import InputError
 from facts.units import BYTES_PER_GIB
 from probes.measurement import Environment
+from workloads.demand import Workload
 
 ENGINE = "llama.cpp"
 PROMPT_TOKENS, ANSWER_TOKENS = 512, 128
 SMALL_CPU, LARGE_CPU = "cpu-laptop-ddr5-5600-1ch", "cpu-desktop-ddr5-5600-2ch"
 SMALL_CORES = 4
+CONTEXT_STEP = 256
+FILLING_SHARE = 0.25
+"""Of the time to measure, at most, that filling a context once is expected to take."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +58,27 @@ def expected(machine: Environment, model: ModelSpec, quantization: str) -> Expec
         answer_tokens_per_s=1000.0 / alone.tpot_ms,
         rests_on=rests_on,
     )
+
+
+def context_of(load: Workload) -> int:
+    """Tokens that stand before the middle of a workload's answer, in whole steps of 256; 0 below one step."""
+    return int((load.input_tokens_mean or 0.0) + (load.output_tokens_mean or 0.0) / 2.0) // CONTEXT_STEP * CONTEXT_STEP
+
+
+def out_of_reach(depth: int, spec: ModelSpec, hoped: Expectation | None, seconds: float) -> str:
+    """Why a context is left out of a probe, in one sentence; '' where it is not."""
+    room = (spec.context_tokens or depth) - PROMPT_TOKENS
+    if depth > room:
+        return f"Not measured at your workload's context of {fmt.number(depth)} tokens: {spec.name} has room for {fmt.number(room)}."
+    if hoped is None:
+        return ""
+    filling_s = depth / hoped.prompt_tokens_per_s
+    if filling_s > FILLING_SHARE * seconds:
+        return (
+            f"Not measured at your workload's context of {fmt.number(depth)} tokens: reading them once would take about "
+            f"{fmt.duration(filling_s)} of the {fmt.duration(seconds)}. Take more time or a smaller model."
+        )
+    return ""
 
 
 def sheet_of(machine: Environment) -> tuple[Accelerator, str]:

@@ -10,7 +10,7 @@ from capacity.models import ModelSpec, model, models
 from capacity.tensors import tensor_plan
 from dashboard import fit_section, measure_ledger, measure_server, parts, state, uploads
 from dashboard import format as fmt
-from dashboard.expectation import Expectation, expected
+from dashboard.expectation import Expectation, context_of, expected, out_of_reach
 from facts.errors import InputError
 from facts.settings import settings
 from probes.build import BuildPhase, BuildState, build_state
@@ -135,8 +135,9 @@ def form(machine: Environment) -> None:
         quantization = middle.selectbox("Precision", QUANTIZATIONS, key="measure.quantization", persist_state="session")
         budget = right.selectbox("Time to measure", list(BUDGETS_S), index=1, key="measure.budget", persist_state="session")
         parts.text(what_it_takes(machine, chosen, quantization, BUDGETS_S[budget]))
+        depth = depth_choice(machine, chosen, quantization, BUDGETS_S[budget])
         if st.button("Put it in the queue" if waits else "Start the probe", type="primary", key="measure.start"):
-            start(chosen, quantization, BUDGETS_S[budget])
+            start(chosen, quantization, BUDGETS_S[budget], depth)
 
 
 @st.cache_resource(show_spinner=False)
@@ -166,9 +167,33 @@ def what_it_takes(machine: Environment, model_id: str, quantization: str, second
     return sentence
 
 
-def start(model_id: str, quantization: str, seconds: float) -> None:
+def depth_choice(machine: Environment, model_id: str, quantization: str, seconds: float) -> int:
+    """Tokens of context to measure at beside an empty one: those of the scenario, where they fit and are wanted; else 0."""
+    scenario = st.session_state.get(state.SCENARIO)
+    wanted = context_of(scenario.workload) if scenario is not None else 0
+    if not wanted:
+        return 0
+    try:
+        spec = model(model_id)
+    except InputError:
+        return 0
+    against = out_of_reach(wanted, spec, expected(machine, spec, quantization), seconds)
+    if against:
+        st.caption(fmt.markdown_literal(against))
+        return 0
+    chosen = st.checkbox(
+        f"Also at your workload's context, {fmt.number(wanted)} tokens",
+        value=True,
+        key="measure.depth",
+        help="Its prompt and half its answer. Answers are written slower the more tokens stand before them; the usual figures are of none.",
+        persist_state="session",
+    )
+    return wanted if chosen else 0
+
+
+def start(model_id: str, quantization: str, seconds: float, depth: int = 0) -> None:
     request = ProbeRequest(
-        settings=LlamaCppSettings(seconds=seconds),
+        settings=LlamaCppSettings(seconds=seconds, depths=(0, depth) if depth else (0,)),
         models_dir=settings().models_dir,
         model=model(model_id),
         quantization=quantization,
@@ -281,9 +306,12 @@ def live(job: ProbeJob) -> None:
         (right, "Writes", hoped and hoped.answer_tokens_per_s, [event for event in repetitions if event.n_gen and event.slots == 1]),
     ):
         if same:
-            of_it = f"{fmt.share(same[-1].tokens_per_s / promised)} of the predicted {fmt.rate(promised)}" if promised else None
-            counted = sum(not event.warmup for event in same)
-            note = f"{label}, {f'repetition {counted}' if counted else 'warming up'}"
+            depth = same[-1].depth
+            like = promised if promised and not depth else None
+            of_it = f"{fmt.share(same[-1].tokens_per_s / like)} of the predicted {fmt.rate(like)}" if like else None
+            counted = sum(not event.warmup for event in same if event.depth == depth)
+            place = f" after {fmt.number(depth)} tokens" if depth else ""
+            note = f"{label}{place}, {f'repetition {counted}' if counted else 'warming up'}"
             column.metric(note, fmt.rate(same[-1].tokens_per_s), delta=of_it, delta_color="off", delta_arrow="off", border=True)
 
 
@@ -382,6 +410,17 @@ def predicted_against_measured(measurement: Measurement) -> pd.DataFrame:
                     "Repetitions": str(len(test.samples_tokens_per_s)),
                 }
             )
+    rows += [
+        {
+            "What": f"{'Reading' if test.n_prompt else 'Writing'} after {fmt.number(test.depth)} tokens ({test.name})",
+            "Predicted": fmt.NOTHING,
+            "Measured": fmt.rate(test.median),
+            "Measured of predicted": fmt.NOTHING,
+            "Repetitions": str(len(test.samples_tokens_per_s)),
+        }
+        for test in measurement.tests
+        if test.depth and test.slots == 1 and not test.variant and test.samples_tokens_per_s
+    ]
     return pd.DataFrame(rows)
 
 

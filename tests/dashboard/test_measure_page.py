@@ -9,14 +9,17 @@ from capacity.accelerators import accelerator
 from capacity.models import model
 from capacity.throughput import ServingCurve, Throughput
 from dashboard import measure_charts
+from dashboard.expectation import Expectation, context_of, out_of_reach
 from facts.records import Basis
 from facts.settings import settings
+from probes.build import BuildPhase, BuildState
 from probes.curves import knee
 from probes.ledger import ledger
-from probes.runner import State
+from probes.runner import ProbeRequest, State
 from probes.store import list_applied, save_measurement
 from tests.dashboard.test_pages import decide, on, said
 from tests.probes.test_ledger import H100, in_process, served
+from workloads.demand import Workload
 
 __all__ = ["decide"]  # the fixture
 
@@ -109,6 +112,41 @@ def test_the_last_probe_may_be_opened_among_the_saved_ones_too(decide: AppTest, 
     app.selectbox(key="measure.open").select(found.id).run()
     assert not app.exception
     assert not app.error
+
+
+@pytest.mark.parametrize("ticked", [True, False])
+def test_the_probe_measures_at_the_workloads_own_context_too(decide: AppTest, monkeypatch: pytest.MonkeyPatch, ticked: bool) -> None:
+    asked: list[ProbeRequest] = []
+    desk = SimpleNamespace(job=None, running=(), not_saved="", saved_id="", start=lambda request, created: asked.append(request))
+    monkeypatch.setattr("dashboard.state.probe_desk", lambda: desk)
+    monkeypatch.setattr("probes.build.build_state", lambda: BuildState(state=BuildPhase.READY))
+    fast = Expectation(prompt_tokens_per_s=10_000.0, answer_tokens_per_s=50.0, rests_on="a sheet")
+    monkeypatch.setattr("dashboard.expectation.expected", lambda *_: fast)
+    wanted = context_of(decide.session_state["state.scenario"].workload)
+    app = on("measure", decide)
+    box = app.checkbox(key="measure.depth")
+    assert wanted > 0
+    assert f"{wanted:,} tokens" in box.label
+    (box.check() if ticked else box.uncheck()).run()
+    app.button(key="measure.start").click().run()
+    assert [request.settings.depths for request in asked] == [(0, wanted) if ticked else (0,)]
+
+
+def test_the_context_of_a_workload_is_its_prompt_and_half_its_answer():
+    """1,000 + 200 / 2 = 1,100 tokens, of which whole steps of 256 make 1,024; 200 + 40 / 2 = 220 make none."""
+    for prompt, answer, context in ((1000.0, 200.0, 1024), (200.0, 40.0, 0)):
+        assert context_of(Workload.model_construct(input_tokens_mean=prompt, output_tokens_mean=answer)) == context
+
+
+def test_a_context_that_would_take_the_time_away_is_left_out_with_the_reason():
+    """4,096 tokens at 100 a second are 41 s: more than a quarter of 60 s (15 s), less than one of 180 s (45 s)."""
+    hoped = Expectation(prompt_tokens_per_s=100.0, answer_tokens_per_s=50.0, rests_on="a sheet")
+    spec = model("qwen3-0.6b")
+    assert "4,096 tokens: reading them once would take about" in out_of_reach(4096, spec, hoped, 60.0)
+    assert out_of_reach(4096, spec, hoped, 180.0) == ""
+    room = spec.context_tokens - 512
+    assert f"has room for {room:,}" in out_of_reach(room + 1, spec, None, 60.0)
+    assert out_of_reach(room, spec, None, 60.0) == ""
 
 
 # ---- charts ----
