@@ -282,7 +282,7 @@ def decode_step_s(
     """Time of one generation step of `batch` sequences at a mean context, seconds; every sequence gains one token.
 
     Weights and cache over bandwidth, plus operations over peak, plus a fixed time per layer and step, plus all-reduces:
-    t = (W(B) + activations) / (e BW n) + max(B kv / (e BW n), B pairs / (e F16 n)) + B 2A / (e F n) + L a + s + t_comm.
+    t = (W(B) + B kv + activations) / (e BW n) + B (2A + pairs) / (e F n) + L a + s + t_comm.
     """
     layout = layout or Layout()
     devices = layout.tensor_parallel
@@ -298,9 +298,8 @@ def decode_step_s(
     )
     moved = _activation_bytes(cost, efficiency) + cost.linear_state_bytes * efficiency.state_passes
     activations = per_wave * moved / (efficiency.bandwidth_share * device.bandwidth * devices)
-    compute = per_wave * 2.0 * cost.matmul_params / (_reached_flops(cost, device, efficiency) * devices)
-    pairs = per_wave * cost.attention_flops * context_tokens / (efficiency.flops_share * device.flops16 * devices)
-    cache = np.maximum(cache, pairs)  # one kernel, in 16 bits: grouped queries wait for the cache, latent ones for their products
+    work = per_wave * (2.0 * cost.matmul_params + cost.attention_flops * context_tokens)
+    compute = work / (_reached_flops(cost, device, efficiency) * devices)
     per_layer = efficiency.layer_s + (efficiency.expert_layer_s if cost.is_mixture else 0.0)
     fixed = cost.layers * per_layer + cost.linear_layers * efficiency.linear_layer_s + efficiency.step_s + per_wave * efficiency.sequence_s
     total = streaming + cache + activations + compute + fixed + exchange_s(cost, device, efficiency, per_wave, layout)

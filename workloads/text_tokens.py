@@ -215,7 +215,7 @@ _FAMILIES = (
     (r"gpt-3\.5|gpt-4(?!o|\.)(-|$)|text-embedding", "cl100k_base"),
     (r"gpt-(4o|4\.|[5-9]|oss)|chatgpt-4o|^o[134](-|$)|phi-4-mini", "o200k_base"),
     (r"phi-4(-|$)", "cl100k_base"),
-    (r"llama-?_?3|distill-llama", "llama3"),
+    (r"llama-?_?3(?![\db])|distill-llama", "llama3"),
     (r"qwen-?(2|2\.5|3)(-|:|$)|distill-qwen|qwq", "qwen2"),
     (r"deepseek-?(chat|reasoner|v3|v4|r1)(?!.*distill)", "deepseek"),
     (r"nemo(?!tron)|ministral|mistral-(small|medium)|pixtral|magistral|devstral", "mistral_tekken"),

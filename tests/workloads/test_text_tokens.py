@@ -129,6 +129,7 @@ def test_the_samples_are_in_the_class_that_their_letters_say_and_were_counted_by
         ("mistral-7b", "mistral_v3"),
         ("deepseek-r1-distill-qwen-7b", "qwen2"),
         ("gpt-j-6b", None),
+        ("codellama-34b", None),
         ("llama-4-scout", None),
         ("nemotron-3-super-120b-a12b", None),
         ("qwen3.5-9b", None),
