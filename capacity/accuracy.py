@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from capacity.calibration import NO_PROBE, Probe, probes_of
-from capacity.cases import Case, read_rows
-from capacity.estimate import Prediction, class_of, estimate_row, measured_case, parameters_of, phase_of, predict
+from capacity.calibration import Probe, probes_of
+from capacity.cases import Case
+from capacity.estimate import class_of, parameters_of, phase_of, predict
 from capacity.fitting import FREE, MeasuredRow, calibration_rows, fit_all, parameters_key, without
-from capacity.intervals import Interval, interval_for, judgements
+from capacity.intervals import Interval, interval_for, judgements, nearest_class
+from capacity.own_rows import own_rows
 from capacity.roofline import OLD_BUILDS, Efficiency, memory_class
 from facts.errors import InputError
 from facts.records import read_facts
@@ -97,7 +98,7 @@ def crossed_coverage(residuals: Sequence[Residual], judged: Mapping[str, tuple[f
         for name in sorted({of(residual.row) for residual in chosen}):
             known = {**judged, **{key: ends[:2] for key, ends in intervals_of(r for r in residuals if of(r.row) != name).items()}}
             for residual in (r for r in chosen if of(r.row) == name):
-                low, high = _nearest_class(known, residual.name)
+                low, high = nearest_class(known, residual.name)
                 key = how, residual.row.table, residual.row.case.metric
                 inside.setdefault(key, []).append(bool(low <= np.exp(-residual.log_error) <= high))
     return {key: float(np.mean(found)) for key, found in inside.items()}
@@ -135,7 +136,7 @@ def report(rows: Sequence[MeasuredRow], residuals: Sequence[Residual], shipped: 
         "",
     ]
     lines += ["## Each device once", "", *_by_device([r for r in residuals if r.how == "device"]), ""]
-    lines += ["## Measured by this project", "", *_own_rows(), ""]
+    lines += ["## Measured by this project", "", *own_rows(), ""]
     lines += ["## Ranking", "", *_ranking([residual for residual in residuals if residual.how == "device"]), ""]
     lines += ["## What repetitions scatter", "", *_repeats(rows), ""]
     lines += ["## Parameters", "", *_parameters(shipped), ""]
@@ -243,13 +244,6 @@ def _weighted_ends(found: Sequence[tuple[float, str]]) -> tuple[float, float]:
     return float(np.exp(ends[0])), float(np.exp(ends[1]))
 
 
-def _nearest_class(known: Mapping[str, tuple[float, float]], name: str) -> tuple[float, float]:
-    parts = name.split(".")
-    while len(parts) > 1 and ".".join(parts) not in known:
-        parts.pop()
-    return known.get(".".join(parts), known["any"])
-
-
 def _table(
     residuals: Sequence[Residual],
     key: Callable[[Residual], tuple[str, ...]],
@@ -288,72 +282,6 @@ def _by_device(residuals: Sequence[Residual]) -> list[str]:
         each = ", ".join(f"{device} {bias[device]:+.0%} ({len(groups[name][device])})" for device in sorted(bias))
         lines.append(f"| {', '.join(name)} | {len(bias)} | {np.median(sizes):.1%} | {sizes.max():.1%} | {each} |")
     return lines
-
-
-def _own_rows() -> list[str]:
-    """Rows of our own probe, which no parameter was fitted on: predicted before, and after one of them for each phase."""
-    with resources.as_file(resources.files("capacity") / "data" / "own_rows.csv") as path:
-        _, rows = read_rows(path)
-    of_phase: dict[str, list[Mapping[str, str]]] = {}
-    for row in rows:
-        of_phase.setdefault(phase_of(measured_case(row)[0]), []).append(row)
-    firsts = [found[0] for found in of_phase.values()]
-    probe = probes_of(firsts, measured_case, predict)
-    lines = [
-        "llama.cpp with CUDA on an H200, random weights, measured by `python -m probes` on 26 November 2026 (the archive of `make bundle`;",
-        "`capacity/data/own_rows.csv`). Nothing was fitted on these rows; the last two columns follow after the first row of each phase.",
-        "The estimate of this class is a prior; what llama-server itself does for each token (it samples its sequences one after another",
-        "on the processor) is in no row that was fitted. A measurement of the machine is what this project is for.",
-        "",
-        *_own_medians(rows, firsts, probe),
-        "",
-        "| model | what | measured | predicted | off | in its 80 % interval | off after a probe | then in it |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        value, before, after = float(row["value"]), estimate_row(row), estimate_row(row, probe)
-        lines.append(
-            f"| {row['model']} {row['quant']} | {_own_what(row)} | {value:,.4g} | {_off(before, value, figure=True)} | "
-            + ("the probe | |" if row in firsts else f"{_off(after, value)} |")
-        )
-    return lines
-
-
-def _own_medians(rows: Sequence[Mapping[str, str]], firsts: Sequence[Mapping[str, str]], probe: Probe) -> list[str]:
-    """Median error of the rows that were no probe, by what was measured, before the probe and after it."""
-    groups: dict[str, list[Mapping[str, str]]] = {}
-    for row in rows:
-        one = row["batch_or_concurrency"] == "1"
-        decoded = "answers, one at once" if one else "answers, several at once"
-        name = {"prefill_tok_s": "prompts", "decode_tok_s": decoded}.get(row["metric"], "llama-server")
-        if row not in firsts:
-            groups.setdefault(name, []).append(row)
-    lines = ["| what | rows | median error | bias, above 0 too fast | median after a probe | bias after it |", "|---|---|---|---|---|---|"]
-    for name, found in groups.items():
-        measured = np.array([float(row["value"]) for row in found])
-        told = []
-        for with_it in (NO_PROBE, probe):
-            predicted = np.array([estimate_row(row, with_it).predicted for row in found], dtype=np.float64)
-            times = np.array([row["metric"].endswith("_ms") for row in found])
-            error = np.where(times, measured / predicted, predicted / measured) - 1.0
-            told.append(f"{np.median(np.abs(error)):.0%} | {np.median(error):+.0%}")
-        lines.append(f"| {name} | {len(found)} | {' | '.join(told)} |")
-    return lines
-
-
-def _own_what(row: Mapping[str, str]) -> str:
-    depth = row["note"].partition("depth=")[2]
-    load = f", {row['batch_or_concurrency']} at once" if row["batch_or_concurrency"] != "1" else ""
-    lengths = f"{row['isl']} in, {row['osl']} out"
-    return f"{row['metric']}, {lengths}{load}" + (f", at {depth} tokens" if depth else "")
-
-
-def _off(answer: Prediction, measured: float, *, figure: bool = False) -> str:
-    """'predicted | error | inside', the first where it is asked for."""
-    if answer.predicted is None or answer.low80 is None or answer.high80 is None:
-        raise InputError(f"a row of ours is refused: {answer.refused_because}")
-    inside = "yes" if answer.low80 <= measured <= answer.high80 else "no"
-    return (f"{answer.predicted:,.4g} | " if figure else "") + f"{answer.predicted / measured - 1.0:+.0%} | {inside}"
 
 
 def _percentages(errors: NDArray[np.float64]) -> str:

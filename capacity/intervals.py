@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from importlib import resources
+from typing import TypeVar
 
 import numpy as np
 from pydantic import Field
@@ -12,6 +14,8 @@ from capacity.accelerators import Server
 from capacity.footprint import Footprint
 from capacity.roofline import Efficiency, memory_class
 from facts.records import Basis, Fact, Source, read_facts
+
+T = TypeVar("T")
 
 FITTED_GENERATIONS = frozenset({"ampere", "ada", "hopper", "apple", "apple-9"})
 """Chips of the rows that engines were fitted on."""
@@ -49,13 +53,20 @@ def judgements() -> tuple[Interval, ...]:
 
 def interval_for(name: str) -> Interval:
     """The interval of a class, or of the nearest wider one: `serving.trtllm.hbm.moe` falls back to `serving.trtllm.hbm`, ..."""
-    by_id = {entry.id: entry for entry in intervals()}
+    return nearest_class(_by_class(), name)
+
+
+def nearest_class(known: Mapping[str, T], name: str) -> T:
+    """What is known of a class, or of the nearest wider one, at last of `any`."""
     parts = name.split(".")
-    while parts:
-        if ".".join(parts) in by_id:
-            return by_id[".".join(parts)]
+    while parts and ".".join(parts) not in known:
         parts.pop()
-    return by_id["any"]
+    return known[".".join(parts) or "any"]
+
+
+@cache
+def _by_class() -> dict[str, Interval]:
+    return {entry.id: entry for entry in intervals()}
 
 
 def outside_rows(cost: Footprint, server: Server, efficiency: Efficiency) -> bool:

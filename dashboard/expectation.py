@@ -18,8 +18,9 @@ PROMPT_TOKENS, ANSWER_TOKENS = 512, 128
 SMALL_CPU, LARGE_CPU = "cpu-laptop-ddr5-5600-1ch", "cpu-desktop-ddr5-5600-2ch"
 SMALL_CORES = 4
 CONTEXT_STEP = 256
-FILLING_SHARE = 0.25
-"""Of the time to measure, at most, that filling a context once is expected to take."""
+FILLING_SHARE = 1 / 16
+"""Of the time to measure, at most, that filling a context once is expected to take: the prompt and the answer test at it have a quarter of
+the time each and fill it once each, and the expectation may be twice too fast."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,17 +68,16 @@ def context_of(load: Workload) -> int:
 
 def out_of_reach(depth: int, spec: ModelSpec, hoped: Expectation | None, seconds: float) -> str:
     """Why a context is left out of a probe, in one sentence; '' where it is not."""
+    left_out = f"Not measured at your workload's context of {fmt.number(depth)} tokens:"
     room = (spec.context_tokens or depth) - PROMPT_TOKENS
     if depth > room:
-        return f"Not measured at your workload's context of {fmt.number(depth)} tokens: {spec.name} has room for {fmt.number(room)}."
+        return f"{left_out} {spec.name} has room for {fmt.number(room)}."
     if hoped is None:
-        return ""
+        return f"{left_out} how long reading them takes cannot be told beforehand."
     filling_s = depth / hoped.prompt_tokens_per_s
     if filling_s > FILLING_SHARE * seconds:
-        return (
-            f"Not measured at your workload's context of {fmt.number(depth)} tokens: reading them once would take about "
-            f"{fmt.duration(filling_s)} of the {fmt.duration(seconds)}. Take more time or a smaller model."
-        )
+        most = fmt.duration(FILLING_SHARE * seconds)
+        return f"{left_out} reading them takes about {fmt.duration(filling_s)}, {most} is the most here. Take more time or a smaller model."
     return ""
 
 

@@ -35,7 +35,7 @@ PLATFORMS = ("manylinux_2_17", "manylinux2014", "manylinux_2_27", "manylinux_2_2
 """C library versions of Debian 10, RHEL 8 and later."""
 ROOMS = ("facts", "capacity", "probes")
 OTHER_FILES = ("workloads/__init__.py", "workloads/demand.py")
-LEFT_OUT = {"__main__.py", "store.py", "bundle.py", "build.py", "build_failure.py", "fitting.py", "accuracy.py"}
+LEFT_OUT = {"__main__.py", "store.py", "bundle.py", "build.py", "build_failure.py", "trial.py", "fitting.py", "accuracy.py", "own_rows.py"}
 """Files that need packages which the archive does not carry, and that a candidate server does not need."""
 DOWNLOAD_LIMIT_S = 900.0
 

@@ -17,7 +17,7 @@ from probes.build import BuildPhase, BuildState, build_state
 from probes.endpoint_job import EndpointJob
 from probes.environment import read_environment
 from probes.lock import owner_of, queue_of
-from probes.measurement import MAX_BYTES, Environment, LlamaCppSettings, Measurement
+from probes.measurement import MAX_BYTES, Environment, LlamaCppSettings, Measurement, TestResult
 from probes.progress import Estimate, Repetition
 from probes.runner import ProbeJob, ProbeRequest, State
 from probes.speeds import Speeds
@@ -134,8 +134,9 @@ def form(machine: Environment) -> None:
         )
         quantization = middle.selectbox("Precision", QUANTIZATIONS, key="measure.quantization", persist_state="session")
         budget = right.selectbox("Time to measure", list(BUDGETS_S), index=1, key="measure.budget", persist_state="session")
-        parts.text(what_it_takes(machine, chosen, quantization, BUDGETS_S[budget]))
-        depth = depth_choice(machine, chosen, quantization, BUDGETS_S[budget])
+        hoped = expected(machine, model(chosen), quantization)
+        parts.text(what_it_takes(chosen, quantization, BUDGETS_S[budget], hoped))
+        depth = depth_choice(model(chosen), BUDGETS_S[budget], hoped)
         if st.button("Put it in the queue" if waits else "Start the probe", type="primary", key="measure.start"):
             start(chosen, quantization, BUDGETS_S[budget], depth)
 
@@ -154,30 +155,25 @@ def probeable(memory_bytes: int) -> tuple[ModelSpec, ...]:
     return tuple(spec for _, spec in sorted(found, key=lambda pair: pair[0]))
 
 
-def what_it_takes(machine: Environment, model_id: str, quantization: str, seconds: float) -> str:
+def what_it_takes(model_id: str, quantization: str, seconds: float, hoped: Expectation | None) -> str:
     try:
         size = fmt.size(tensor_plan(model(model_id), quantization).bytes)
     except InputError as error:
         return str(error)
     sentence = f"It writes a file of {size} once, loads it and measures for up to {fmt.duration(seconds)}."
-    hoped = expected(machine, model(model_id), quantization)
     if hoped is not None:
         speeds = f"reads {fmt.rate(hoped.prompt_tokens_per_s)}, writes {fmt.rate(hoped.answer_tokens_per_s)}"
         sentence += f" Expected: {speeds}; this rests on {hoped.rests_on}."
     return sentence
 
 
-def depth_choice(machine: Environment, model_id: str, quantization: str, seconds: float) -> int:
+def depth_choice(spec: ModelSpec, seconds: float, hoped: Expectation | None) -> int:
     """Tokens of context to measure at beside an empty one: those of the scenario, where they fit and are wanted; else 0."""
     scenario = st.session_state.get(state.SCENARIO)
     wanted = context_of(scenario.workload) if scenario is not None else 0
     if not wanted:
         return 0
-    try:
-        spec = model(model_id)
-    except InputError:
-        return 0
-    against = out_of_reach(wanted, spec, expected(machine, spec, quantization), seconds)
+    against = out_of_reach(wanted, spec, hoped, seconds)
     if against:
         st.caption(fmt.markdown_literal(against))
         return 0
@@ -383,45 +379,57 @@ def hoped_for(measurement: Measurement) -> Expectation | None:
 
 
 def finding(measurement: Measurement, hoped: Expectation | None) -> str:
-    answer = measurement.generation_test
+    answer, part = measurement.generation_test, measurement.proxy
     if answer is None:
         return f"{measurement.model_name}: no generation was measured."
-    said = f"{measurement.model_id or measurement.model_name} {measurement.quantization} writes {fmt.rate(answer.median)} on this machine"
+    name = f"{measurement.model_id or measurement.model_name} {measurement.quantization}"
+    if part is not None:
+        whole = fmt.rate(whole_of(measurement, answer))
+        name = f"{part.layers} of {part.layers_of_model} layers of {part.model_id} {measurement.quantization}"
+        return f"{name} write {fmt.rate(answer.median)} on this machine; the whole model, extrapolated, {whole}."
+    said = f"{name} writes {fmt.rate(answer.median)} on this machine"
     if hoped is None:
         return f"{said}."
     return f"{said}, {fmt.share(answer.median / hoped.answer_tokens_per_s)} of what was predicted."
 
 
+def whole_of(measurement: Measurement, test: TestResult) -> float | None:
+    """The whole model's speed in a test of a few of its layers, tokens/s; None without it."""
+    return next((figure.value for figure in measurement.derived if figure.name == f"{test.name}.extrapolated"), None)
+
+
 def predicted_against_measured(measurement: Measurement) -> pd.DataFrame:
+    """Every test with its speed: predicted where the usual figures are, of the whole model where a few layers stood for it."""
     hoped = hoped_for(measurement)
-    promised = (hoped.prompt_tokens_per_s, hoped.answer_tokens_per_s) if hoped else (None, None)
+    usual = {
+        test.name: promised
+        for test, promised in (
+            (measurement.prompt_test, hoped.prompt_tokens_per_s if hoped else None),
+            (measurement.generation_test, hoped.answer_tokens_per_s if hoped else None),
+        )
+        if test is not None and not test.depth
+    }
     rows = []
-    for what, test, expectation in (
-        ("Reading the prompt", measurement.prompt_test, promised[0]),
-        ("Writing the answer", measurement.generation_test, promised[1]),
-    ):
-        if test is not None:
-            rows.append(
-                {
-                    "What": f"{what} ({test.name})",
-                    "Predicted": fmt.rate(expectation),
-                    "Measured": fmt.rate(test.median),
-                    "Measured of predicted": fmt.share(test.median / expectation) if expectation else fmt.NOTHING,
-                    "Repetitions": str(len(test.samples_tokens_per_s)),
-                }
-            )
-    rows += [
-        {
-            "What": f"{'Reading' if test.n_prompt else 'Writing'} after {fmt.number(test.depth)} tokens ({test.name})",
-            "Predicted": fmt.NOTHING,
+    for test in measurement.tests:
+        if not test.samples_tokens_per_s:
+            continue
+        promised = usual.get(test.name)
+        row = {
+            "What": f"{_tested(test)} ({test.name})",
+            "Predicted": fmt.rate(promised),
             "Measured": fmt.rate(test.median),
-            "Measured of predicted": fmt.NOTHING,
+            "Measured of predicted": fmt.share(test.median / promised) if promised else fmt.NOTHING,
             "Repetitions": str(len(test.samples_tokens_per_s)),
         }
-        for test in measurement.tests
-        if test.depth and test.slots == 1 and not test.variant and test.samples_tokens_per_s
-    ]
+        if measurement.proxy is not None:
+            row["Whole model, extrapolated"] = fmt.rate(whole_of(measurement, test))
+        rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _tested(test: TestResult) -> str:
+    what = "Reading the prompt" if test.n_prompt else "Writing the answer" if test.slots == 1 else f"Writing {test.slots} answers at once"
+    return what + (f" after {fmt.number(test.depth)} tokens" if test.depth else "") + (f", {test.variant}" if test.variant else "")
 
 
 # ---- what is there ----

@@ -9,28 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from capacity.accelerators import find_accelerator
-from capacity.cases import COLUMNS
 from capacity.estimate import estimate_row
 from capacity.footprint import footprint
 from capacity.models import model
-
-BASE = dict.fromkeys(COLUMNS, "") | {
-    "source_version": "2026",
-    "engine": "vllm",
-    "model": "Llama 3.1 8B",
-    "params_b": "8.03",
-    "quant": "bf16",
-    "device": "H100 SXM 80GB",
-    "device_count": "1",
-    "isl": "1000",
-    "osl": "200",
-    "batch_or_concurrency": "16",
-    "metric": "output_tok_s_total",
-}
+from tests.capacity.typical_row import ROW
 
 
 def answer(**changes):
-    return estimate_row({**BASE, **changes})
+    return estimate_row({**ROW, **changes})
 
 
 def value(**changes):

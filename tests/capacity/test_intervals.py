@@ -9,9 +9,9 @@ import pytest
 
 from capacity.accuracy import LEAST_ROWS, Residual, intervals_of
 from capacity.calibration import probes_of
-from capacity.cases import COLUMNS
 from capacity.estimate import class_of, estimate_row, measured_case, parameters_of, predict
 from capacity.intervals import interval_for
+from tests.capacity import typical_row
 
 
 def residuals(how, errors_by_group, name="decode.fitted.engine.gddr.one"):
@@ -53,19 +53,7 @@ def test_too_few_rows_make_no_class():
 
 # --- probes ----------------------------------------------------------------------------------------------------------
 
-ROW = dict.fromkeys(COLUMNS, "") | {
-    "source_version": "2026",
-    "engine": "vllm",
-    "model": "Llama 3.1 8B",
-    "params_b": "8.03",
-    "quant": "bf16",
-    "device": "H100 SXM 80GB",
-    "device_count": "1",
-    "isl": "1000",
-    "osl": "200",
-    "batch_or_concurrency": "32",
-    "metric": "output_tok_s_total",
-}
+ROW = typical_row.ROW | {"batch_or_concurrency": "32"}
 
 
 def width(answer):

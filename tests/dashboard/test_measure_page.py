@@ -15,6 +15,7 @@ from facts.settings import settings
 from probes.build import BuildPhase, BuildState
 from probes.curves import knee
 from probes.ledger import ledger
+from probes.measurement import Proxy
 from probes.runner import ProbeRequest, State
 from probes.store import list_applied, save_measurement
 from tests.dashboard.test_pages import decide, on, said
@@ -139,14 +140,35 @@ def test_the_context_of_a_workload_is_its_prompt_and_half_its_answer():
 
 
 def test_a_context_that_would_take_the_time_away_is_left_out_with_the_reason():
-    """4,096 tokens at 100 a second are 41 s: more than a quarter of 60 s (15 s), less than one of 180 s (45 s)."""
-    hoped = Expectation(prompt_tokens_per_s=100.0, answer_tokens_per_s=50.0, rests_on="a sheet")
+    """4,096 tokens at 1,000 a second are 4.1 s: more than a sixteenth of 60 s (3.75 s), less than one of 180 s (11.25 s)."""
+    hoped = Expectation(prompt_tokens_per_s=1000.0, answer_tokens_per_s=50.0, rests_on="a sheet")
     spec = model("qwen3-0.6b")
-    assert "4,096 tokens: reading them once would take about" in out_of_reach(4096, spec, hoped, 60.0)
+    assert "4,096 tokens: reading them takes about" in out_of_reach(4096, spec, hoped, 60.0)
     assert out_of_reach(4096, spec, hoped, 180.0) == ""
-    room = spec.context_tokens - 512
-    assert f"has room for {room:,}" in out_of_reach(room + 1, spec, None, 60.0)
-    assert out_of_reach(room, spec, None, 60.0) == ""
+    assert "cannot be told beforehand" in out_of_reach(4096, spec, None, 180.0)
+    room, quick = spec.context_tokens - 512, Expectation(prompt_tokens_per_s=1e6, answer_tokens_per_s=50.0, rests_on="a sheet")
+    assert f"has room for {room:,}" in out_of_reach(room + 1, spec, quick, 60.0)
+    assert out_of_reach(room, spec, quick, 60.0) == ""
+
+
+def test_every_test_of_a_measurement_stands_in_its_table_and_a_few_layers_are_not_the_model(decide: AppTest) -> None:
+    """14 of 28 layers at 60 tokens/s, a share of 0.5: the whole at 30, and the headline says of what each is."""
+    settled = in_process("qwen3-0.6b", 100.0, 60.0)
+    deep = settled.generation_test.model_copy(update={"name": "tg128@d4096", "depth": 4096})
+    varied = settled.generation_test.model_copy(update={"name": "tg128/kv_type=q8_0", "variant": "kv_type=q8_0"})
+    part = Proxy(model_id="qwen3-0.6b", layers=14, layers_of_model=28, prompt_share=0.5, generation_share=0.5)
+    whole = settled.model_copy(update={"tests": (*settled.tests, deep, varied)}).sealed()
+    few = settled.model_copy(update={"model_id": None, "proxy": part}).sealed()
+    for measurement, says in (
+        (whole, ("Writing the answer after 4,096 tokens (tg128@d4096)", "kv_type=q8_0")),
+        (few, ("14 of 28 layers of qwen3-0.6b", "the whole model, extrapolated, 30", "Whole model, extrapolated")),
+    ):
+        save_measurement(settings(), measurement)
+        app = on("measure", decide)
+        app.selectbox(key="measure.open").select(measurement.id).run()
+        assert not app.exception
+        shown = said(app) + " ".join(table.value.to_string() for table in [*app.table, *app.dataframe])
+        assert [text for text in says if text not in shown] == []
 
 
 # ---- charts ----

@@ -4,25 +4,18 @@ from datetime import date
 
 from capacity.models import ModelSpec
 from facts.records import Source
+from probes import trial
 
 SOURCE = Source(url="https://example.org/tiny", checked=date(2026, 11, 1))
 
 
 def tiny(architecture: str = "llama", **changes: object) -> ModelSpec:
     """Two layers, 256 wide."""
-    shape: dict[str, object] = {
+    shape = trial.SHAPE.model_dump() | {
         "id": f"tiny-{architecture}",
         "name": f"Tiny {architecture}",
         "architecture": architecture,
         "layers": 2,
-        "hidden": 256,
-        "ffn": 512,
-        "heads": 4,
-        "kv_heads": 2,
-        "head_dim": 64,
-        "vocab": 512,
-        "context_tokens": 4096,
-        "tied_embeddings": False,
         "source": SOURCE,
     }
     return ModelSpec.model_validate(shape | changes)
