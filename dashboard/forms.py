@@ -282,7 +282,7 @@ def _examples() -> None:
             on_click=fill,
             args=(Scenario(workload=workload),),
             width="stretch",
-            help=f"{fmt.tokens(workload.mean_tokens_per_day)} a day, {workload.complexity}",
+            help=f"{fmt.tokens(workload.mean_tokens_per_day)} a day, {fmt.words(workload.complexity)}",
         )
     with st.expander("Open a file"):
         st.file_uploader(

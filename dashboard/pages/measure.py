@@ -382,15 +382,22 @@ def finding(measurement: Measurement, hoped: Expectation | None) -> str:
     answer, part = measurement.generation_test, measurement.proxy
     if answer is None:
         return f"{measurement.model_name}: no generation was measured."
-    name = f"{measurement.model_id or measurement.model_name} {measurement.quantization}"
     if part is not None:
         whole = fmt.rate(whole_of(measurement, answer))
-        name = f"{part.layers} of {part.layers_of_model} layers of {part.model_id} {measurement.quantization}"
-        return f"{name} write {fmt.rate(answer.median)} on this machine; the whole model, extrapolated, {whole}."
-    said = f"{name} writes {fmt.rate(answer.median)} on this machine"
+        return f"{_named(measurement)} write {fmt.rate(answer.median)} on this machine; the whole model, extrapolated, {whole}."
+    said = f"{_named(measurement)} writes {fmt.rate(answer.median)} on this machine"
     if hoped is None:
         return f"{said}."
     return f"{said}, {fmt.share(answer.median / hoped.answer_tokens_per_s)} of what was predicted."
+
+
+def _named(measurement: Measurement) -> str:
+    """What was measured: the model, or how many of its layers, and its precision."""
+    part = measurement.proxy
+    name = measurement.model_id or measurement.model_name
+    if part is not None:
+        name = f"{part.layers} of {part.layers_of_model} layers of {part.model_id}"
+    return f"{name} {measurement.quantization}".strip()
 
 
 def whole_of(measurement: Measurement, test: TestResult) -> float | None:
@@ -422,7 +429,7 @@ def predicted_against_measured(measurement: Measurement) -> pd.DataFrame:
             "Repetitions": str(len(test.samples_tokens_per_s)),
         }
         if measurement.proxy is not None:
-            row["Whole model, extrapolated"] = fmt.rate(whole_of(measurement, test))
+            row["Extrapolated to the whole"] = fmt.rate(whole_of(measurement, test))
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -448,7 +455,7 @@ def saved(found: tuple[Measurement, ...]) -> None:
             "Probe": measurement.id[:12],
             "When (UTC)": f"{measurement.created.astimezone(UTC):%Y-%m-%d %H:%M}",
             "Host": (measurement.environment.host or fmt.NOTHING) + (" (here)" if measurement.environment.host == here else ", reported"),
-            "Model": f"{measurement.model_id or measurement.model_name} {measurement.quantization}".strip(),
+            "Model": _named(measurement),
             "Engine": f"{measurement.engine} {measurement.engine_version}".strip(),
             "Reads": _median(measurement, "prompt_test"),
             "Writes": _writes(measurement),
@@ -470,8 +477,7 @@ def saved(found: tuple[Measurement, ...]) -> None:
 
 
 def _title(measurement: Measurement) -> str:
-    what = f"{measurement.model_id or measurement.model_name} {measurement.quantization}".strip()
-    return f"{measurement.id[:12]}, {measurement.created.astimezone(UTC):%Y-%m-%d %H:%M}, {what}, {measurement.engine}"
+    return f"{measurement.id[:12]}, {measurement.created.astimezone(UTC):%Y-%m-%d %H:%M}, {_named(measurement)}, {measurement.engine}"
 
 
 def _writes(measurement: Measurement) -> str:

@@ -161,7 +161,7 @@ def test_every_test_of_a_measurement_stands_in_its_table_and_a_few_layers_are_no
     few = settled.model_copy(update={"model_id": None, "proxy": part}).sealed()
     for measurement, says in (
         (whole, ("Writing the answer after 4,096 tokens (tg128@d4096)", "kv_type=q8_0")),
-        (few, ("14 of 28 layers of qwen3-0.6b", "the whole model, extrapolated, 30", "Whole model, extrapolated")),
+        (few, ("14 of 28 layers of qwen3-0.6b", "the whole model, extrapolated, 30", "Extrapolated to the whole")),
     ):
         save_measurement(settings(), measurement)
         app = on("measure", decide)
