@@ -201,6 +201,7 @@ class ProbePoint:
     prompt_tokens_per_s: its rate, or None
     generated_tokens: length of the generation test
     generated_tokens_per_s: its rate, or None
+    prompt_depth_tokens, generated_depth_tokens: tokens that stood in the context before each test
     file_bytes: size of the file where it is known
     """
 
@@ -210,7 +211,14 @@ class ProbePoint:
     prompt_tokens_per_s: float | None = None
     generated_tokens: float = 128.0
     generated_tokens_per_s: float | None = None
+    prompt_depth_tokens: float = 0.0
+    generated_depth_tokens: float = 0.0
     file_bytes: float | None = None
+
+    @property
+    def generated_context_tokens(self) -> float:
+        """Tokens in the context in the middle of the generation."""
+        return self.generated_depth_tokens + self.generated_tokens / 2.0
 
 
 def efficiency_from_probes(points: Sequence[ProbePoint], server: Server, *, engine: str = "llama.cpp") -> Efficiency:
@@ -231,11 +239,11 @@ def efficiency_from_probes(points: Sequence[ProbePoint], server: Server, *, engi
         device, layers = rates(server.accelerator, cost.compute, base), float(cost.layers)
         if point.generated_tokens_per_s is not None:
             _positive("generated_tokens_per_s", point.generated_tokens_per_s)
-            part = float(decode_step_s(cost, device, bare, batch=1.0, context_tokens=point.generated_tokens / 2.0, layout=layout))
+            part = float(decode_step_s(cost, device, bare, batch=1.0, context_tokens=point.generated_context_tokens, layout=layout))
             decode.append((part, layers, 1.0 / point.generated_tokens_per_s))
         if point.prompt_tokens_per_s is not None:
             _positive("prompt_tokens_per_s", point.prompt_tokens_per_s)
-            part = float(prefill_s(cost, device, bare, tokens=point.prompt_tokens, layout=layout))
+            part = float(prefill_s(cost, device, bare, tokens=point.prompt_tokens, depth=point.prompt_depth_tokens, layout=layout))
             passes = float(np.ceil(point.prompt_tokens / base.prefill_chunk))
             prefill.append((part, layers * passes, point.prompt_tokens / point.prompt_tokens_per_s))
     decode_factor, layer_s = _two_parts(decode, base.layer_s)
@@ -277,35 +285,24 @@ def _two_parts(rows: Sequence[tuple[float, float, float]], prior_s: float) -> tu
     return float(factor), float(per_layer / factor)
 
 
-def efficiency_from_probe(
-    model: ModelSpec,
-    quantization: str,
-    server: Server,
-    *,
-    engine: str = "llama.cpp",
-    prompt_tokens: float = 512,
-    prompt_tokens_per_s: float | None = None,
-    generated_tokens: float = 128,
-    generated_tokens_per_s: float | None = None,
-    file_bytes: float | None = None,
-) -> Efficiency:
+def efficiency_from_probe(point: ProbePoint, server: Server, *, engine: str = "llama.cpp") -> Efficiency:
     """The parameters of an engine on this device, corrected by a measured prompt rate (pp) and generation rate (tg) of one sequence.
 
     The measured model is then predicted exactly; other models on the device inherit the ratio. Needs the device's sheet, if only
     guessed: with a bandwidth far off, the ratio carries the difference.
     """
     base = efficiency_for(engine, server.accelerator)
-    cost = footprint(model, quantization, file_bytes=file_bytes)
+    cost = footprint(point.model, point.quantization, file_bytes=point.file_bytes)
     device, layout = rates(server.accelerator, cost.compute, base), Layout(tensor_parallel=float(server.gpus))
     decode = prefill = 1.0
-    if generated_tokens_per_s is not None:
-        _positive("generated_tokens_per_s", generated_tokens_per_s)
-        step = float(decode_step_s(cost, device, base, batch=1.0, context_tokens=generated_tokens / 2.0, layout=layout))
-        decode = 1.0 / generated_tokens_per_s / step
-    if prompt_tokens_per_s is not None:
-        _positive("prompt_tokens_per_s", prompt_tokens_per_s)
-        prompt = float(prefill_s(cost, device, base, tokens=prompt_tokens, layout=layout))
-        prefill = prompt_tokens / prompt_tokens_per_s / prompt
+    if point.generated_tokens_per_s is not None:
+        _positive("generated_tokens_per_s", point.generated_tokens_per_s)
+        step = float(decode_step_s(cost, device, base, batch=1.0, context_tokens=point.generated_context_tokens, layout=layout))
+        decode = 1.0 / point.generated_tokens_per_s / step
+    if point.prompt_tokens_per_s is not None:
+        _positive("prompt_tokens_per_s", point.prompt_tokens_per_s)
+        prompt = float(prefill_s(cost, device, base, tokens=point.prompt_tokens, depth=point.prompt_depth_tokens, layout=layout))
+        prefill = point.prompt_tokens / point.prompt_tokens_per_s / prompt
     return with_factors(base, decode=decode, prefill=prefill)
 
 

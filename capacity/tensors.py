@@ -185,13 +185,13 @@ class MetadataEntry:
     """One key of a GGUF header.
 
     key: full key, with the architecture's prefix
-    kind: uint32, float32, string, bool, or uint32s (an array)
+    kind: uint32, float32, string, bool, or an array: uint32s, int32s, strings
     value: the value
     """
 
     key: str
     kind: str
-    value: int | float | str | bool | tuple[int, ...]
+    value: int | float | str | bool | tuple[int, ...] | tuple[str, ...]
 
 
 def tensor_plan(model: ModelSpec, quantization: str) -> TensorPlan:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from capacity.accelerators import Accelerator, Server, accelerator, find_accelerator
+from capacity.footprint import Footprint
+from capacity.memory import fit
 from capacity.models import ModelSpec
-from capacity.throughput import serving_curve
+from capacity.roofline import efficiency_for
 from dashboard import format as fmt
 from facts.errors import InputError
 from facts.units import BYTES_PER_GIB
-from probes.measurement import Environment
+from probes.ledger import cost_of, predicted_tokens_per_s
+from probes.measurement import Environment, LlamaCppSettings, TestResult
+from probes.progress import Repetition
 from workloads.demand import Workload
 
 ENGINE = "llama.cpp"
@@ -41,24 +45,20 @@ def expected(machine: Environment, model: ModelSpec, quantization: str) -> Expec
     """The expected speed on this machine, from the roofline of its device; None where the model has no such shape or does not fit."""
     device, rests_on = sheet_of(machine)
     try:
-        curve = serving_curve(
-            model,
-            quantization,
-            Server(accelerator=device, gpus=1),
-            engine=ENGINE,
-            input_tokens=PROMPT_TOKENS,
-            output_tokens=ANSWER_TOKENS,
-        )
+        if not fit(model, quantization, Server(accelerator=device), PROMPT_TOKENS + ANSWER_TOKENS).fits:
+            return None
+        cost = cost_of(model, quantization, LlamaCppSettings())
+        prompt = promised(machine, cost, TestResult(name="", n_prompt=PROMPT_TOKENS, n_gen=0))
+        answer = promised(machine, cost, TestResult(name="", n_prompt=0, n_gen=ANSWER_TOKENS))
     except InputError:
         return None
-    if not curve.points:
-        return None
-    alone = curve.points[0]
-    return Expectation(
-        prompt_tokens_per_s=PROMPT_TOKENS / (alone.ttft_ms / 1000.0),
-        answer_tokens_per_s=1000.0 / alone.tpot_ms,
-        rests_on=rests_on,
-    )
+    return Expectation(prompt_tokens_per_s=prompt, answer_tokens_per_s=answer, rests_on=rests_on)
+
+
+def promised(machine: Environment, cost: Footprint, test: TestResult | Repetition) -> float:
+    """The expected speed of one test on this machine, tokens/s of all its sequences, at its own depth."""
+    device, _ = sheet_of(machine)
+    return predicted_tokens_per_s(cost, test, device, efficiency_for(ENGINE, device))
 
 
 def context_of(load: Workload) -> int:

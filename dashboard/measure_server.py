@@ -256,6 +256,7 @@ def levels(measurement: Measurement) -> pd.DataFrame:
     """One row per level, with the percentiles a service level is stated in."""
     values = {figure.name: figure.value for figure in measurement.derived}
     rows = []
+    says = any(name.endswith(".engine_prompt.p50") for name in values)
     for level in measurement.levels:
         found = {name: values.get(f"{level.name}.{name}") for name in ("output_rate", "request_rate", "error_share")}
         rows.append(
@@ -264,7 +265,9 @@ def levels(measurement: Measurement) -> pd.DataFrame:
                 "Output": fmt.rate(found["output_rate"]),
                 "Requests/s": fmt.number(round(found["request_rate"] or 0.0, 2)),
                 "TTFT p50 / p95": f"{_ms(values, level.name, 'ttft.p50')} / {_ms(values, level.name, 'ttft.p95')}",
+                **({"of it outside the engine": _ms(values, level.name, "outside_engine.p50")} if says else {}),
                 "TPOT p50 / p95": f"{_ms(values, level.name, 'tpot.p50')} / {_ms(values, level.name, 'tpot.p95')}",
+                **({"TPOT by the engine": _ms(values, level.name, "engine_tpot.p50")} if says else {}),
                 "Failed": fmt.share(found["error_share"]),
                 "Ended": level.stopped_because or "held to its end",
             }

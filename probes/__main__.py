@@ -38,6 +38,7 @@ from probes.progress import Estimate, Event, Loaded, Repetition
 from probes.replay import read_trace, trace_name
 from probes.runner import DEFAULT_QUANTIZATION, ProbeJob, ProbeRequest, State
 from probes.selftest import client_limit
+from probes.serving_line import llama_server_lines
 from probes.speeds import measure_speeds, with_speeds
 from probes.store import (
     applied_calibration,
@@ -244,15 +245,18 @@ def synthesize_command(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     delete: Annotated[bool, typer.Option("--delete", help="Delete the file instead of writing it.")] = False,
     folder: Annotated[Path | None, typer.Option(help="Default: the models folder of the data folder.")] = None,
+    servable: Annotated[
+        bool, typer.Option("--servable", help="With a made-up vocabulary, so that llama-server can serve it; prints its line.")
+    ] = False,
 ) -> None:
     """Write a model's GGUF file with random weights at its true shape."""
     tensors = tensor_plan(_model(name), quant)
-    for line in size_lines(tensors):
+    for line in size_lines(tensors, servable=servable):
         print(line)
     if plan:
         return
     place = folder or settings().models_dir
-    path = synthetic_path(tensors, place)
+    path = synthetic_path(tensors, place, servable=servable)
     if delete:
         there = path.exists()
         path.unlink(missing_ok=True)
@@ -260,13 +264,15 @@ def synthesize_command(
         return
     if not path.exists():
         place.mkdir(parents=True, exist_ok=True)
-        check_room(tensors, place)
+        check_room(tensors, place, servable=servable)
         if not yes and not typer.confirm(f"write it to {path}?"):
             raise KeyboardInterrupt
     with _bar() as bar:
         task = bar.add_task("writing", total=None)
-        written = synthesize(tensors, place, lambda done, total: bar.update(task, completed=done, total=total))
+        written = synthesize(tensors, place, lambda done, total: bar.update(task, completed=done, total=total), servable=servable)
     print(f"{'already there:' if written.reused else 'written:'} {written.path}")
+    if servable:
+        print("\n".join(llama_server_lines(written.path, slots=8, context_tokens=2048)))
 
 
 @app.command("hardware")
@@ -582,8 +588,12 @@ def _tests_table(measurement: Measurement) -> Table:
 
 def _levels_table(measurement: Measurement) -> Table:
     values = {figure.name: figure.value for figure in measurement.derived}
-    columns = ("output_rate", "request_rate", "ttft.p50", "ttft.p95", "tpot.p50", "tpot.p95", "error_share")
-    table = _table("level", "tokens/s out", "requests/s", "TTFT p50 ms", "p95", "TPOT p50 ms", "p95", "errors", "n")
+    columns: tuple[str, ...] = ("output_rate", "request_rate", "ttft.p50", "ttft.p95", "tpot.p50", "tpot.p95", "error_share")
+    heads: tuple[str, ...] = ("level", "tokens/s out", "requests/s", "TTFT p50 ms", "p95", "TPOT p50 ms", "p95", "errors", "n")
+    if any(name.endswith(".engine_prompt.p50") for name in values):
+        columns = (*columns[:4], "outside_engine.p50", *columns[4:6], "engine_tpot.p50", columns[6])
+        heads = (*heads[:5], "outside engine p50", *heads[5:7], "by the engine p50", *heads[7:])
+    table = _table(*heads)
     for level in measurement.levels:
         found = [values.get(f"{level.name}.{column}") for column in columns]
         table.add_row(level.name, *("-" if value is None else f"{value:.2f}" for value in found), str(len(level.requests)))

@@ -8,7 +8,17 @@ from collections.abc import Iterator
 from facts.units import MS_PER_S
 from probes import goodput, timing
 from probes.environment import IDLE_LIMIT, OTHERS_LIMIT, STEAL_LIMIT, missing_instructions
-from probes.measurement import EndpointSettings, Environment, LevelResult, LlamaCppSettings, Measurement, RequestTiming, Status, TestResult
+from probes.measurement import (
+    EndpointSettings,
+    Environment,
+    Figure,
+    LevelResult,
+    LlamaCppSettings,
+    Measurement,
+    RequestTiming,
+    Status,
+    TestResult,
+)
 from probes.stream import is_loopback
 from probes.timing import Doubt
 
@@ -23,6 +33,8 @@ ANSWERS_HELD = 10.0
 LENGTH_MISSED_SHARE = 0.05
 CACHED_SHARE = 0.05
 """Share of the prompt tokens out of a cache above which a level says nothing of the prompts themselves."""
+OUTSIDE_SHARE, OUTSIDE_MS = 0.25, 10.0
+"""With one request in flight, time to first token outside the engine above this share of it and this long is told."""
 OFFLOADED = re.compile(r"offloaded (\d+)/(\d+) layers to GPU")
 
 
@@ -146,6 +158,7 @@ def _endpoint(measurement: Measurement) -> Iterator[Doubt]:
             share = cached / max(1, cached, sum(request.input_tokens or 0 for request in good))
             text = f"{level.name}: {cached:,} prompt tokens ({share:.0%}) came from the server's cache, so TTFT reads low"
             yield Doubt(text=text, blocks=share > CACHED_SHARE)  # a template's own beginning is the same in every prompt
+        yield from _outside(level, values)
         if good and any(request.output_tokens is None for request in good):
             yield Doubt(text=f"{level.name}: the server sent no usage; every event with text was counted as one token")
         yield from _lengths(measurement, level.name, good)
@@ -162,6 +175,16 @@ def _endpoint(measurement: Measurement) -> Iterator[Doubt]:
             yield Doubt(text=f"{level.name}: {few}")
         if level.stopped_because:
             yield Doubt(text=f"{level.name}: {level.stopped_because}")
+
+
+def _outside(level: LevelResult, values: dict[str, Figure]) -> Iterator[Doubt]:
+    """Whether a request that meets no other waits long before or after the engine's own work on it."""
+    outside, whole = values.get(f"{level.name}.outside_engine.p50"), values.get(f"{level.name}.ttft.p50")
+    if level.concurrency != 1 or outside is None or whole is None:
+        return
+    if outside.value > max(OUTSIDE_MS, OUTSIDE_SHARE * whole.value):
+        of_it = f"{outside.value:.0f} of the {whole.value:.0f} ms to the first token (medians)"
+        yield Doubt(text=f"{level.name}: {of_it} pass outside the engine: tokenising, a proxy, the network, or a slot that is not free")
 
 
 def _few_answers(level: LevelResult) -> Iterator[Doubt]:

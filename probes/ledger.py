@@ -13,7 +13,7 @@ from datetime import datetime
 
 from capacity.accelerators import Accelerator, Server, accelerator, find_accelerator
 from capacity.calibration import ProbePoint, efficiency_from_probes
-from capacity.footprint import footprint
+from capacity.footprint import Footprint, footprint
 from capacity.models import ModelSpec, find_model, model
 from capacity.roofline import Efficiency, decode_step_s, efficiency_for, prefill_s, rates
 from capacity.throughput import Throughput, serving_curve
@@ -22,9 +22,12 @@ from facts.records import Basis, Source
 from facts.units import BYTES_PER_GIB, TOKENS_PER_MTOK
 from probes import timing
 from probes.applying import SERVED_PRECISION, Applied
-from probes.measurement import EndpointSettings, LevelResult, Measurement, Status, TestResult
+from probes.measurement import EndpointSettings, LevelResult, LlamaCppSettings, Measurement, Status, TestResult
+from probes.progress import Repetition
 
 SECONDS_PER_HOUR = 3600.0
+KV_BITS = {"q8_0": 8.5, "q4_0": 4.5}
+"""Bits of a cache element, scales included, where it is not 16 (ggml's blocks of 32)."""
 NOMINAL_GB_PER_S, NOMINAL_TFLOPS = 50.0, 1.0
 """Sheet of a processor that has none; earlier measurements correct it."""
 
@@ -149,6 +152,23 @@ def errors(lines: Sequence[LedgerLine]) -> tuple[QuantityError, ...]:
         if not line.doubtful:
             groups.setdefault((line.quantity, line.engine, line.basis), []).append(line)
     return tuple(_error(quantity, engine, basis, group) for (quantity, engine, basis), group in sorted(groups.items()))
+
+
+def cost_of(
+    shape: ModelSpec, quantization: str, settings: LlamaCppSettings | EndpointSettings, file_bytes: float | None = None
+) -> Footprint:
+    """What a model costs per token in a probe: its file's own size where it is known, its cache in the type that was set."""
+    kv_bits = KV_BITS.get(settings.kv_type) if isinstance(settings, LlamaCppSettings) else None
+    return footprint(shape, quantization, kv_bits=kv_bits, file_bytes=file_bytes)
+
+
+def predicted_tokens_per_s(cost: Footprint, test: TestResult | Repetition, sheet: Accelerator, efficiency: Efficiency) -> float:
+    """The estimate of what one test measures: the same tokens over the same time."""
+    device = rates(sheet, cost.compute, efficiency)
+    if test.n_prompt:
+        return test.n_prompt / float(prefill_s(cost, device, efficiency, tokens=test.n_prompt, depth=test.depth))
+    context = test.depth + test.n_gen / 2.0
+    return test.slots / float(decode_step_s(cost, device, efficiency, batch=float(test.slots), context_tokens=context))
 
 
 def usd_per_mtok(usd_per_hour: float, tokens_per_s: float) -> float:
@@ -280,26 +300,17 @@ def _llamacpp_lines(measurement: Measurement, earlier: Sequence[Measurement]) ->
         efficiency, basis, rests_on = efficiency_for(measurement.engine, sheet), Basis.ESTIMATED, f"the spec sheet of {sheet.name}"
     else:
         raise InputError("its processor is not in the catalogue and was not measured before: from now on it is calibrated")
-    found = []
+    found, cost = [], cost_of(shape, measurement.quantization, measurement.settings, _file_bytes(measurement))
     for test in measurement.tests:
         if test.samples_tokens_per_s and not test.variant:
-            predicted = predicted_tokens_per_s(shape, measurement, test, sheet, efficiency)
+            predicted = predicted_tokens_per_s(cost, test, sheet, efficiency)
             quantity = "prompt" if test.n_prompt else "generation" if test.slots == 1 else "batched generation"
             found.append(_line(measurement, test.name, quantity, "tokens/s", predicted, test.median, basis, rests_on))
     return found
 
 
-def predicted_tokens_per_s(
-    shape: ModelSpec, measurement: Measurement, test: TestResult, sheet: Accelerator, efficiency: Efficiency
-) -> float:
-    """The estimate of what one test measures: the same tokens over the same time."""
-    size = float(measurement.weights_bytes) if measurement.weights_bytes else None
-    cost = footprint(shape, measurement.quantization, file_bytes=size)
-    device = rates(sheet, cost.compute, efficiency)
-    if test.n_prompt:
-        return test.n_prompt / float(prefill_s(cost, device, efficiency, tokens=test.n_prompt, depth=test.depth))
-    context = test.depth + test.n_gen / 2.0
-    return test.slots / float(decode_step_s(cost, device, efficiency, batch=float(test.slots), context_tokens=context))
+def _file_bytes(measurement: Measurement) -> float | None:
+    return float(measurement.weights_bytes) if measurement.weights_bytes else None
 
 
 def _point(measurement: Measurement) -> ProbePoint | None:
@@ -311,9 +322,11 @@ def _point(measurement: Measurement) -> ProbePoint | None:
         quantization=measurement.quantization,
         prompt_tokens=float(prompt.n_prompt) if prompt else 512.0,
         prompt_tokens_per_s=prompt.median if prompt else None,
+        prompt_depth_tokens=float(prompt.depth) if prompt else 0.0,
         generated_tokens=float(generation.n_gen) if generation else 128.0,
         generated_tokens_per_s=generation.median if generation else None,
-        file_bytes=float(measurement.weights_bytes) if measurement.weights_bytes else None,
+        generated_depth_tokens=float(generation.depth) if generation else 0.0,
+        file_bytes=_file_bytes(measurement),
     )
 
 

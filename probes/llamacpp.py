@@ -119,7 +119,7 @@ def measure(path: Path, settings: LlamaCppSettings, emit: Callable[[Event], None
         emit(Stage(text="trying a few tokens"))
         plans = engine.fitted_plans(len(others))
         again = _simple(plans)
-        estimate_s = sum(engine.expected_s(plan) for plan in (*plans, *again * len(others))) * REPETITIONS_PLANNED
+        estimate_s = sum(engine.expected_s(plan) for plan in (*plans, *again * len(others)))
         names = [plan.name for plan in plans] + [f"{plan.name}/{label}" for label, _ in others for plan in again]
         emit(Estimate(seconds=min(estimate_s, settings.seconds), tests=tuple(names)))
         ends = time.monotonic() + settings.seconds
@@ -130,6 +130,13 @@ def measure(path: Path, settings: LlamaCppSettings, emit: Callable[[Event], None
             left = ends - time.monotonic()
             _run_all(engine, again, time.monotonic() + left / (len(others) - number), emit, label)
     emit(Done())
+
+
+def test_names(settings: LlamaCppSettings) -> tuple[str, ...]:
+    """Every test that the settings ask for, the repeated ones of a sweep with their setting."""
+    plans = tuple(dict.fromkeys(_plans(settings)))
+    swept = (f"{plan.name}/{label}" for label, _ in variants(settings) for plan in _simple(plans))
+    return (*(plan.name for plan in plans), *swept)
 
 
 def variants(settings: LlamaCppSettings) -> tuple[tuple[str, LlamaCppSettings], ...]:
@@ -204,12 +211,14 @@ class _Engine:
         wanted = tuple(_plans(self._settings))
         self._trial(wanted)
         share_s = self._settings.seconds / max(1, len(wanted) + len(_simple(wanted)) * other_settings)
-        return tuple(dict.fromkeys(self._fitted(plan, share_s / REPETITIONS_PLANNED) for plan in wanted))
+        return tuple(dict.fromkeys(self._fitted(plan, share_s) for plan in wanted))
 
     def expected_s(self, plan: Plan) -> float:
-        """Seconds of one repetition, from the trial."""
-        refill = plan.depth * plan.slots / self._token_rate["prompt"] if plan.slots > 1 else 0.0
-        return plan.tokens / self._token_rate["prompt" if plan.n_prompt else "output"] + refill
+        """Seconds of a test, from the trial: its context filled once, then warm-up and five repetitions."""
+        return self._filling_s(plan) + REPETITIONS_PLANNED * plan.tokens / self._token_rate["prompt" if plan.n_prompt else "output"]
+
+    def _filling_s(self, plan: Plan) -> float:
+        return plan.depth * plan.slots / self._token_rate["prompt"]
 
     def run(self, plan: Plan, deadline: float, emit: Callable[[Event], None]) -> bool:
         """Warm up, then repeat until the interval is narrow enough or the time is over; at least one repetition."""
@@ -286,8 +295,10 @@ class _Engine:
                 self._repeat(context, plan, warmup=True)
                 self._token_rate[key] = self._repeat(context, plan, warmup=True).tokens_per_s
 
-    def _fitted(self, plan: Plan, most_s: float) -> Plan:
-        while self.expected_s(plan) > most_s:
+    def _fitted(self, plan: Plan, share_s: float) -> Plan:
+        """The test as long as its share of the time allows; filling its context takes no more than half of that from it."""
+        most_s = share_s - min(self._filling_s(plan), share_s / 2.0)
+        while self.expected_s(plan) - self._filling_s(plan) > most_s:
             shorter = replace(plan, n_prompt=plan.n_prompt // 2, n_gen=plan.n_gen // 2)
             if shorter.n_prompt < (SHORTEST_PROMPT if plan.n_prompt else 0) or shorter.n_gen < (SHORTEST_OUTPUT if plan.n_gen else 0):
                 return plan

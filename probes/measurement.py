@@ -352,7 +352,7 @@ class TestResult(Grown):
 class RequestTiming(Grown):
     """One request to an endpoint: monotonic stamps in seconds from the start of the level; -1 where nothing came."""
 
-    ADDED = ("wanted_input_tokens", "wanted_output_tokens")
+    ADDED = ("wanted_input_tokens", "wanted_output_tokens", "engine_prompt_ms", "engine_output_ms")
 
     scheduled_s: float
     """When it should have left."""
@@ -386,6 +386,10 @@ class RequestTiming(Grown):
     """Prompt length that was asked for, where it is its own."""
     wanted_output_tokens: int | None = None
     """Answer length that was asked for, where it is its own."""
+    engine_prompt_ms: float | None = None
+    """Time that the engine itself says it read the prompt, as llama-server does in `timings.prompt_ms`."""
+    engine_output_ms: float | None = None
+    """Time that the engine itself says it wrote the answer, from its first token to its last, as in `timings.predicted_ms`."""
 
     @property
     def ok(self) -> bool:
@@ -411,6 +415,16 @@ class RequestTiming(Grown):
     def tpot_s(self) -> float | None:
         """Time per output token: (last text - first text) / (tokens - 1); none for a single token."""
         return (self.content_s[-1] - self.content_s[0]) / (self.tokens - 1) if self.tokens > 1 else None
+
+    @property
+    def outside_engine_ms(self) -> float | None:
+        """Of the time to first token, what the engine does not count as reading: queue, tokenising, network; none if it tells nothing."""
+        return None if self.engine_prompt_ms is None else self.ttft_s * 1000.0 - self.engine_prompt_ms
+
+    @property
+    def engine_tpot_ms(self) -> float | None:
+        """Time per output token by the engine's own clock: its writing time / (tokens - 1); none for a single token."""
+        return self.engine_output_ms / (self.tokens - 1) if self.engine_output_ms is not None and self.tokens > 1 else None
 
     @property
     def lag_s(self) -> float:
@@ -694,7 +708,19 @@ def _level_figures(level: LevelResult) -> list[Figure]:
     found += _quantiles(f"{level.name}.ttft_from_schedule", waited, "first event with text - scheduled")
     found += _quantiles(f"{level.name}.tpot", tpot, "(last text - first text) / (tokens - 1), per request, unweighted")
     found += _quantiles(f"{level.name}.client_lag", late, "sent - scheduled")
-    return found + _rates(level, good)
+    return found + _engine_figures(level.name, held) + _rates(level, good)
+
+
+def _engine_figures(name: str, held: list[RequestTiming]) -> list[Figure]:
+    """What the engine says of itself, beside what the client saw; nothing where it says nothing."""
+    read = [request.engine_prompt_ms for request in held if request.engine_prompt_ms is not None]
+    outside = [value for request in held if (value := request.outside_engine_ms) is not None]
+    each = [value for request in held if (value := request.engine_tpot_ms) is not None]
+    return [
+        *_quantiles(f"{name}.engine_prompt", read, "the engine's own time for the prompt (timings.prompt_ms)"),
+        *_quantiles(f"{name}.outside_engine", outside, "first event with text - sent - the engine's own time for the prompt"),
+        *_quantiles(f"{name}.engine_tpot", each, "the engine's own time for the answer (timings.predicted_ms) / (tokens - 1)"),
+    ]
 
 
 def _rates(level: LevelResult, good: list[RequestTiming]) -> list[Figure]:

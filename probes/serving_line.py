@@ -29,3 +29,16 @@ def serving_lines(model: str, *, gpus: int, context_tokens: int) -> tuple[str, .
         f"{offline}python -m sglang.launch_server --model-path {quoted} --load-format dummy --host 127.0.0.1 --port 30000 --tp {gpus} "
         f"--context-length {context_tokens} --disable-radix-cache",
     )
+
+
+def llama_server_lines(file: Path, *, slots: int, context_tokens: int) -> tuple[str, ...]:
+    """llama-server's line for a file of random weights that can be served, on loopback, and the probe's line beside it.
+
+    llama-server divides its context among its slots, so it is told the product.
+    """
+    return (
+        "# random weights: speed and memory are the model's, its answers are not; each slot has room for "
+        f"{context_tokens} tokens, prompt and answer",
+        f"llama-server -m {shlex.quote(str(file))} --host 127.0.0.1 --port 8080 -np {slots} -c {slots * context_tokens} --no-webui",
+        "python -m probes endpoint http://127.0.0.1:8080/v1 --sweep",
+    )

@@ -22,6 +22,10 @@ MAX_BYTES_PER_TOKEN = 4_000
 PIECES_PER_BYTE_CAP = 1 / 16
 """An answer may come in so many pieces per byte it may have: one that drips byte by byte fills the memory long before its cap of bytes."""
 MAX_ERROR_CHARACTERS = 200
+MOST_TOKENS = 10**12
+"""A count of tokens above this is none."""
+LONGEST_MS = 1e9
+"""A server's own time above this (eleven days) is no time."""
 STAMP_DIGITS = 6
 """Stamps are kept to the microsecond."""
 KEPT_OF_FAILED = 1_000
@@ -153,6 +157,8 @@ class Stream:
             error=self._error,
             wanted_input_tokens=wanted_input,
             wanted_output_tokens=wanted_output,
+            engine_prompt_ms=found.engine_prompt_ms,
+            engine_output_ms=found.engine_output_ms,
         )
 
     def _refusal(self) -> str:
@@ -172,8 +178,11 @@ class Reading:
         self.cached_input_tokens: int | None = None
         self.output_tokens: int | None = None
         self.reasoning_tokens: int | None = None
+        self.engine_prompt_ms: float | None = None
+        self.engine_output_ms: float | None = None
         self.finish_reason = ""
         self._ended = False
+        self._engine_counts: tuple[int | None, int | None, int | None] = (None, None, None)
 
     def read(self, pieces: list[tuple[float, bytes]]) -> str:
         """Take all events in; the first thing wrong, or an empty string."""
@@ -189,6 +198,7 @@ class Reading:
             return wrong
         if not self._ended and not self.finish_reason:
             return "the stream ended before the answer did"
+        self._count_as_engine()
         return "" if self.content else "an answer without text"
 
     def _line(self, stamp: float, line: bytes) -> str:
@@ -208,6 +218,7 @@ class Reading:
             return f"the server says: {str(event['error'])[:MAX_ERROR_CHARACTERS]}"
         self.first = self.first or stamp
         self._usage(event.get("usage"))
+        self._timings(event.get("timings"))
         choices = event.get("choices")
         if isinstance(choices, list) and choices and isinstance(choices[0], dict):
             self._choice(stamp, choices[0])
@@ -238,9 +249,37 @@ class Reading:
             if isinstance(details, dict):
                 setattr(self, field, _count(details.get(name), getattr(self, field)))
 
+    def _timings(self, timings: Any) -> None:
+        """What llama-server says of its own work, in the last event or, so far, in each."""
+        if not isinstance(timings, dict):
+            return
+        self.engine_prompt_ms = _time(timings.get("prompt_ms"), self.engine_prompt_ms)
+        self.engine_output_ms = _time(timings.get("predicted_ms"), self.engine_output_ms)
+        self._engine_counts = (
+            _count(timings.get("prompt_n"), None),
+            _count(timings.get("cache_n"), None),
+            _count(timings.get("predicted_n"), None),
+        )
+
+    def _count_as_engine(self) -> None:
+        """The engine's counts stand in where the server sends no usage."""
+        read, cached, written = self._engine_counts
+        if self.cached_input_tokens is None:
+            self.cached_input_tokens = cached
+        if self.input_tokens is None and read is not None:
+            self.input_tokens = read + (cached or 0)
+        if self.output_tokens is None:
+            self.output_tokens = written
+
+
+def _time(value: Any, before: float | None) -> float | None:
+    """A time in ms, to the microsecond; what is no time leaves the one before."""
+    is_time = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < LONGEST_MS
+    return round(float(value), 3) if is_time else before
+
 
 def _count(value: Any, before: int | None) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else before
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MOST_TOKENS else before
 
 
 async def list_models(client: httpx.AsyncClient, url: str, *, timeout_s: float, most_bytes: int) -> tuple[bytes | None, Mapping[str, str]]:

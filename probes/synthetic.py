@@ -27,6 +27,7 @@ from capacity.tensors import ALIGNMENT_BYTES, GGML_BLOCKS, MetadataEntry, Tensor
 from facts.errors import InputError
 from facts.units import BYTES_PER_GB, BYTES_PER_GIB
 from probes.environment import usable_memory_bytes
+from probes.vocabulary import vocabulary
 
 Bytes = NDArray[np.uint8]
 
@@ -59,22 +60,25 @@ class SyntheticFile:
     reused: bool
 
 
-def synthesize(plan: TensorPlan, folder: Path, report: Callable[[int, int], None] = lambda done, total: None) -> SyntheticFile:
+def synthesize(
+    plan: TensorPlan, folder: Path, report: Callable[[int, int], None] = lambda done, total: None, *, servable: bool = False
+) -> SyntheticFile:
     """The plan's file in the folder, written now or found there; `report` is told bytes written and bytes in all.
 
-    Written under another name and renamed when whole, deleted when anything fails, never more than one pool per type in memory.
+    A servable one has a vocabulary, made up as its weights are: a server reads and writes text. Written under another name and renamed
+    when whole, deleted when anything fails, never more than one pool per type in memory.
     """
     check_types(plan)
-    path = synthetic_path(plan, folder)
+    path, shape = synthetic_path(plan, folder, servable=servable), shape_sha256(plan, servable=servable)
     if path.is_file():
-        return SyntheticFile(path=path, bytes=path.stat().st_size, shape_sha256=shape_sha256(plan), reused=True)
+        return SyntheticFile(path=path, bytes=path.stat().st_size, shape_sha256=shape, reused=True)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         remove_abandoned(folder)
-        check_room(plan, folder)
+        check_room(plan, folder, servable=servable)
         partial = folder / f"{path.name}.part-{os.getpid()}"
         try:
-            _write(plan, partial, report)
+            _write(plan, partial, report, servable=servable)
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
@@ -82,23 +86,24 @@ def synthesize(plan: TensorPlan, folder: Path, report: Callable[[int, int], None
         raise InputError(
             f"{path} cannot be written ({error.strerror}): set RIGHTSIZE_DATA_DIR to a place with room that you may write"
         ) from None
-    return SyntheticFile(path=path, bytes=path.stat().st_size, shape_sha256=shape_sha256(plan), reused=False)
+    return SyntheticFile(path=path, bytes=path.stat().st_size, shape_sha256=shape, reused=False)
 
 
-def file_bytes(plan: TensorPlan) -> int:
+def file_bytes(plan: TensorPlan, *, servable: bool = False) -> int:
     """Exact size of the plan's file, with the key that marks its weights as random."""
-    return len(_header(plan)) + plan.bytes
+    return len(_header(plan, servable)) + plan.bytes
 
 
-def synthetic_path(plan: TensorPlan, folder: Path) -> Path:
+def synthetic_path(plan: TensorPlan, folder: Path, *, servable: bool = False) -> Path:
     """Where the plan's file lies in a folder: model, quantization and shape are in its name."""
-    return folder / f"{plan.model.id}-{plan.quantization}-{shape_sha256(plan)[:12]}.synthetic.gguf"
+    kind = "-servable" if servable else ""
+    return folder / f"{plan.model.id}-{plan.quantization}{kind}-{shape_sha256(plan, servable=servable)[:12]}.synthetic.gguf"
 
 
 @cache
-def shape_sha256(plan: TensorPlan) -> str:
+def shape_sha256(plan: TensorPlan, *, servable: bool = False) -> str:
     """SHA-256 of everything that decides the file's content: header keys, tensors, version of the filling."""
-    keys = [[entry.key, entry.kind, entry.value] for entry in _metadata(plan)]
+    keys = [[entry.key, entry.kind, entry.value] for entry in _metadata(plan, servable)]
     tensors = [[tensor.name, list(tensor.shape), tensor.ggml_type] for tensor in plan.tensors]
     return hashlib.sha256(json.dumps([FILL_VERSION, keys, tensors]).encode()).hexdigest()
 
@@ -118,9 +123,9 @@ def check_types(plan: TensorPlan) -> None:
         )
 
 
-def check_room(plan: TensorPlan, folder: Path) -> None:
+def check_room(plan: TensorPlan, folder: Path, *, servable: bool = False) -> None:
     """InputError when the disk, or the memory behind a memory file system, has too little room for the file plus 5 %."""
-    need = file_bytes(plan) * ROOM_SHARE
+    need = file_bytes(plan, servable=servable) * ROOM_SHARE
     free = psutil.disk_usage(str(folder)).free
     if need > free:
         raise InputError(
@@ -163,9 +168,9 @@ def remove_abandoned(folder: Path) -> None:
             partial.unlink(missing_ok=True)
 
 
-def size_lines(plan: TensorPlan) -> tuple[str, ...]:
+def size_lines(plan: TensorPlan, *, servable: bool = False) -> tuple[str, ...]:
     """The plan in words: exact size in GB and GiB, and each tensor type with its count and bytes."""
-    total = file_bytes(plan)
+    total = file_bytes(plan, servable=servable)
     lines = [f"{plan.model.name} {plan.quantization}: {total:,} bytes = {total / BYTES_PER_GB:.3f} GB = {total / BYTES_PER_GIB:.3f} GiB"]
     lines.append(f"{plan.n_elements / 1e9:.3f} B parameters, {plan.bits_per_weight:.3f} bits per weight, {len(plan.tensors)} tensors")
     for name in sorted({tensor.ggml_type for tensor in plan.tensors}):
@@ -181,15 +186,18 @@ def _gb(size: float) -> str:
     return f"{size / BYTES_PER_GB:.2f} GB"
 
 
-def _metadata(plan: TensorPlan) -> tuple[MetadataEntry, ...]:
-    return (*gguf_metadata(plan.model, plan.quantization), MetadataEntry(key=RANDOM_KEY, kind="bool", value=True))
+def _metadata(plan: TensorPlan, servable: bool) -> tuple[MetadataEntry, ...]:
+    keys = gguf_metadata(plan.model, plan.quantization)
+    if servable:
+        keys = (*(entry for entry in keys if entry.key != "tokenizer.ggml.model"), *vocabulary(plan.model.need("vocab")))
+    return (*keys, MetadataEntry(key=RANDOM_KEY, kind="bool", value=True))
 
 
 @cache
-def _header(plan: TensorPlan) -> bytes:
+def _header(plan: TensorPlan, servable: bool) -> bytes:
     """Everything before the first tensor, padded to the alignment."""
     writer = GGUFWriter(None, plan.model.architecture or "")
-    for entry in _metadata(plan):
+    for entry in _metadata(plan, servable):
         _add(writer, entry)
     for tensor in plan.tensors:
         kind = GGMLQuantizationType[tensor.ggml_type]
@@ -202,10 +210,10 @@ def _header(plan: TensorPlan) -> bytes:
     return buffer.getvalue() + bytes(-buffer.tell() % ALIGNMENT_BYTES)
 
 
-def _write(plan: TensorPlan, path: Path, report: Callable[[int, int], None]) -> None:
-    rng = np.random.default_rng(int(shape_sha256(plan)[:16], 16))
+def _write(plan: TensorPlan, path: Path, report: Callable[[int, int], None], *, servable: bool) -> None:
+    rng = np.random.default_rng(int(shape_sha256(plan, servable=servable)[:16], 16))
     with path.open("wb", buffering=0) as file:
-        _write_all(file.fileno(), memoryview(_header(plan)))
+        _write_all(file.fileno(), memoryview(_header(plan, servable)))
         _stream(plan, file.fileno(), rng, report)
 
 

@@ -11,7 +11,7 @@ from typing import Final
 from scipy.optimize import brentq
 
 from capacity.accelerators import Accelerator, Server, accelerator
-from capacity.calibration import efficiency_from_probe
+from capacity.calibration import ProbePoint, efficiency_from_probe
 from capacity.models import ModelSpec, model
 from capacity.roofline import Efficiency
 from capacity.throughput import ServingCurve, serving_curve
@@ -193,14 +193,15 @@ def _efficiency(measurement: Measurement, device: Accelerator) -> Efficiency:
     prompt, generation = measurement.prompt_test, measurement.generation_test
     if prompt is None or generation is None or not measurement.model_id:
         raise InputError(f"measurement {measurement.id[:12]} lacks a prompt or a generation test")
-    return efficiency_from_probe(
-        model(measurement.model_id),
-        measurement.quantization,
-        Server(accelerator=device),
-        engine=ENGINE,
+    point = ProbePoint(
+        model=model(measurement.model_id),
+        quantization=measurement.quantization,
         prompt_tokens=prompt.n_prompt,
         prompt_tokens_per_s=prompt.median,
+        prompt_depth_tokens=prompt.depth,
         generated_tokens=generation.n_gen,
         generated_tokens_per_s=generation.median,
+        generated_depth_tokens=generation.depth,
         file_bytes=float(measurement.weights_bytes) if measurement.weights_bytes else None,
     )
+    return efficiency_from_probe(point, Server(accelerator=device), engine=ENGINE)

@@ -6,28 +6,26 @@ from datetime import UTC, datetime
 import pandas as pd
 import streamlit as st
 
-from capacity.models import ModelSpec, model, models
+from capacity.models import model
 from capacity.tensors import tensor_plan
-from dashboard import fit_section, measure_ledger, measure_server, parts, state, uploads
+from dashboard import fit_section, measure_ledger, measure_server, parts, probe_form, state, uploads
 from dashboard import format as fmt
-from dashboard.expectation import Expectation, context_of, expected, out_of_reach
+from dashboard.expectation import promised
 from facts.errors import InputError
 from facts.settings import settings
 from probes.build import BuildPhase, BuildState, build_state
 from probes.endpoint_job import EndpointJob
 from probes.environment import read_environment
+from probes.ledger import cost_of
 from probes.lock import owner_of, queue_of
-from probes.measurement import MAX_BYTES, Environment, LlamaCppSettings, Measurement, TestResult
+from probes.measurement import MAX_BYTES, Environment, Measurement, TestResult
 from probes.progress import Estimate, Repetition
+from probes.proxy import proxy_shape
 from probes.runner import ProbeJob, ProbeRequest, State
 from probes.speeds import Speeds
 from probes.store import save_measurement
 
-FIRST_MODEL, FIRST_QUANTIZATION = "qwen3-0.6b", "Q4_K_M"
-QUANTIZATIONS = ("Q4_K_M", "Q4_K_S", "Q8_0", "F16")
-BUDGETS_S = {"short, 15 s": 15.0, "normal, 60 s": 60.0, "long, 3 minutes": 180.0}
 TICK_S = 1.0
-LARGEST_SHARE = 0.7
 SHOWN = 30
 NOT_MEASURED = "not measured"
 
@@ -48,7 +46,7 @@ def page() -> None:
     with here:
         build = build_state()
         if build.state is BuildPhase.READY:
-            form(machine)
+            probe_form.form(machine)
         else:
             engine_build()
         quick_check(machine, ready=build.state is BuildPhase.READY)
@@ -115,94 +113,6 @@ def build_word(build: BuildState) -> str:
     return words.get(build.state, "ready")
 
 
-# ---- start ----
-
-
-def form(machine: Environment) -> None:
-    names = {spec.id: spec.name for spec in probeable(machine.memory_bytes)}
-    waits = bool(state.probe_desk().running or state.server_desk().running)
-    with st.container(border=True, key="measure.form"):
-        left, middle, right = st.columns(3)
-        ids = list(names)
-        chosen = left.selectbox(
-            "Model",
-            ids,
-            index=ids.index(FIRST_MODEL) if FIRST_MODEL in ids else 0,
-            format_func=lambda name: names[name],
-            key="measure.model",
-            persist_state="session",
-        )
-        quantization = middle.selectbox("Precision", QUANTIZATIONS, key="measure.quantization", persist_state="session")
-        budget = right.selectbox("Time to measure", list(BUDGETS_S), index=1, key="measure.budget", persist_state="session")
-        hoped = expected(machine, model(chosen), quantization)
-        parts.text(what_it_takes(chosen, quantization, BUDGETS_S[budget], hoped))
-        depth = depth_choice(model(chosen), BUDGETS_S[budget], hoped)
-        if st.button("Put it in the queue" if waits else "Start the probe", type="primary", key="measure.start"):
-            start(chosen, quantization, BUDGETS_S[budget], depth)
-
-
-@st.cache_resource(show_spinner=False)
-def probeable(memory_bytes: int) -> tuple[ModelSpec, ...]:
-    """Models of the catalogue that this machine could hold in four bits and whose file can be written, smallest first."""
-    found = []
-    for spec in models():
-        try:
-            size = tensor_plan(spec, FIRST_QUANTIZATION).bytes
-        except InputError:
-            continue
-        if size < LARGEST_SHARE * memory_bytes:
-            found.append((size, spec))
-    return tuple(spec for _, spec in sorted(found, key=lambda pair: pair[0]))
-
-
-def what_it_takes(model_id: str, quantization: str, seconds: float, hoped: Expectation | None) -> str:
-    try:
-        size = fmt.size(tensor_plan(model(model_id), quantization).bytes)
-    except InputError as error:
-        return str(error)
-    sentence = f"It writes a file of {size} once, loads it and measures for up to {fmt.duration(seconds)}."
-    if hoped is not None:
-        speeds = f"reads {fmt.rate(hoped.prompt_tokens_per_s)}, writes {fmt.rate(hoped.answer_tokens_per_s)}"
-        sentence += f" Expected: {speeds}; this rests on {hoped.rests_on}."
-    return sentence
-
-
-def depth_choice(spec: ModelSpec, seconds: float, hoped: Expectation | None) -> int:
-    """Tokens of context to measure at beside an empty one: those of the scenario, where they fit and are wanted; else 0."""
-    scenario = st.session_state.get(state.SCENARIO)
-    wanted = context_of(scenario.workload) if scenario is not None else 0
-    if not wanted:
-        return 0
-    against = out_of_reach(wanted, spec, hoped, seconds)
-    if against:
-        st.caption(fmt.markdown_literal(against))
-        return 0
-    chosen = st.checkbox(
-        f"Also at your workload's context, {fmt.number(wanted)} tokens",
-        value=True,
-        key="measure.depth",
-        help="Its prompt and half its answer. Answers are written slower the more tokens stand before them; the usual figures are of none.",
-        persist_state="session",
-    )
-    return wanted if chosen else 0
-
-
-def start(model_id: str, quantization: str, seconds: float, depth: int = 0) -> None:
-    request = ProbeRequest(
-        settings=LlamaCppSettings(seconds=seconds, depths=(0, depth) if depth else (0,)),
-        models_dir=settings().models_dir,
-        model=model(model_id),
-        quantization=quantization,
-        wait=True,
-    )
-    try:
-        state.probe_desk().start(request, datetime.now(UTC))
-    except InputError as error:
-        st.error(fmt.markdown_literal(str(error)), title="The probe cannot start")
-        return
-    st.rerun()
-
-
 # ---- what stands in until llama.cpp is there ----
 
 
@@ -241,10 +151,10 @@ def checked(speeds: Speeds, machine: Environment) -> str:
     said = f"Memory copies {copy}, read and written together; matrix product {matrix}."
     if speeds.copy_gb_per_s is None:
         return said
-    first = model(FIRST_MODEL)
-    most = speeds.copy_gb_per_s * 1e9 / tensor_plan(first, FIRST_QUANTIZATION).bytes
+    first = model(probe_form.FIRST_MODEL)
+    most = speeds.copy_gb_per_s * 1e9 / tensor_plan(first, probe_form.FIRST_QUANTIZATION).bytes
     return (
-        f"{said} At that bandwidth {first.name} in {FIRST_QUANTIZATION} would write {fmt.rate(most)} at most on "
+        f"{said} At that bandwidth {first.name} in {probe_form.FIRST_QUANTIZATION} would write {fmt.rate(most)} at most on "
         f"{machine.cpu or 'this processor'}: a stand-in from two figures, not a measurement of a model."
     )
 
@@ -291,24 +201,32 @@ def live(job: ProbeJob) -> None:
     planned = next((event for event in job.events if isinstance(event, Estimate)), None)
     if planned is not None:
         st.caption(f"Measuring {', '.join(planned.tests)}: about {fmt.duration(planned.seconds)}.")
-    spec, quantization = job.request.model, job.request.quantization
-    hoped = expected(this_machine(), spec, quantization) if spec is not None and job.request.proxy_layers is None else None
+    latest: dict[tuple[bool, bool], Repetition] = {}
     repetitions = [event for event in job.events if isinstance(event, Repetition)]
-    if not repetitions:
-        return
-    left, right = st.columns(2)
-    for column, label, promised, same in (
-        (left, "Reads", hoped and hoped.prompt_tokens_per_s, [event for event in repetitions if event.n_prompt]),
-        (right, "Writes", hoped and hoped.answer_tokens_per_s, [event for event in repetitions if event.n_gen and event.slots == 1]),
-    ):
-        if same:
-            depth = same[-1].depth
-            like = promised if promised and not depth else None
-            of_it = f"{fmt.share(same[-1].tokens_per_s / like)} of the predicted {fmt.rate(like)}" if like else None
-            counted = sum(not event.warmup for event in same if event.depth == depth)
-            place = f" after {fmt.number(depth)} tokens" if depth else ""
-            note = f"{label}{place}, {f'repetition {counted}' if counted else 'warming up'}"
-            column.metric(note, fmt.rate(same[-1].tokens_per_s), delta=of_it, delta_color="off", delta_arrow="off", border=True)
+    for event in repetitions:
+        latest[bool(event.n_gen), event.slots > 1] = event
+    cards = [event for _, event in sorted(latest.items())]
+    for column, event in zip(st.columns(max(2, len(cards))), cards, strict=False):
+        like = promise(job.request, event)
+        of_it = f"{fmt.share(event.tokens_per_s / like)} of the predicted {fmt.rate(like)}" if like else None
+        same = [other for other in repetitions if (other.name, other.variant) == (event.name, event.variant)]
+        counted = sum(not other.warmup for other in same)
+        label = "Reads" if event.n_prompt else "Writes" if event.slots == 1 else f"Writes {event.slots} at once"
+        place = f" after {fmt.number(event.depth)} tokens" if event.depth else ""
+        changed = f", {event.variant}" if event.variant else ""
+        note = f"{label}{place}{changed}, {f'repetition {counted}' if counted else 'warming up'}"
+        column.metric(note, fmt.rate(event.tokens_per_s), delta=of_it, delta_color="off", delta_arrow="off", border=True)
+
+
+def promise(request: ProbeRequest, event: Repetition) -> float | None:
+    """What a repetition's test was predicted to give; None for another setting than the chosen ones, or a file of unknown shape."""
+    if request.shape is None or event.variant:
+        return None
+    try:
+        cost = cost_of(request.shape, request.quantization or probe_form.FIRST_QUANTIZATION, request.settings)
+        return promised(this_machine(), cost, event)
+    except InputError:
+        return None
 
 
 def ended(desk: state.ProbeDesk | state.ServerDesk, key: str) -> None:
@@ -333,7 +251,7 @@ def result(measurement: Measurement, key: str) -> None:
         st.markdown(f"**{fmt.markdown_literal(f'{measurement.model_name} served by {measurement.engine}')}**")
         measure_server.result(measurement, key)
     else:
-        st.markdown(f"**{fmt.markdown_literal(finding(measurement, hoped_for(measurement)))}**")
+        st.markdown(f"**{fmt.markdown_literal(finding(measurement))}**")
         parts.table(predicted_against_measured(measurement), "Speed predicted against speed measured", key)
     parts.text(measurement.supports)
     if measurement.doubts:
@@ -369,16 +287,24 @@ def accept() -> None:
     st.session_state[state.ACCEPT_DOUBTFUL] = True
 
 
-def hoped_for(measurement: Measurement) -> Expectation | None:
-    if measurement.model_id is None:
-        return None
+def predictions(measurement: Measurement) -> dict[str, float]:
+    """By test what was predicted for it on the machine's sheet; of a few layers, of those layers. Nothing for other settings."""
     try:
-        return expected(measurement.environment, model(measurement.model_id), measurement.quantization)
+        if measurement.proxy is not None:
+            shape = proxy_shape(model(measurement.proxy.model_id), measurement.proxy.layers)
+        elif measurement.model_id is not None:
+            shape = model(measurement.model_id)
+        else:
+            return {}
+        size = float(measurement.weights_bytes) if measurement.weights_bytes else None
+        cost = cost_of(shape, measurement.quantization, measurement.settings, size)
+        tests = [test for test in measurement.tests if test.samples_tokens_per_s and not test.variant]
+        return {test.name: promised(measurement.environment, cost, test) for test in tests}
     except InputError:
-        return None
+        return {}
 
 
-def finding(measurement: Measurement, hoped: Expectation | None) -> str:
+def finding(measurement: Measurement) -> str:
     answer, part = measurement.generation_test, measurement.proxy
     if answer is None:
         return f"{measurement.model_name}: no generation was measured."
@@ -386,9 +312,10 @@ def finding(measurement: Measurement, hoped: Expectation | None) -> str:
         whole = fmt.rate(whole_of(measurement, answer))
         return f"{_named(measurement)} write {fmt.rate(answer.median)} on this machine; the whole model, extrapolated, {whole}."
     said = f"{_named(measurement)} writes {fmt.rate(answer.median)} on this machine"
-    if hoped is None:
+    hoped = predictions(measurement).get(answer.name)
+    if not hoped:
         return f"{said}."
-    return f"{said}, {fmt.share(answer.median / hoped.answer_tokens_per_s)} of what was predicted."
+    return f"{said}, {fmt.share(answer.median / hoped)} of what was predicted."
 
 
 def _named(measurement: Measurement) -> str:
@@ -406,26 +333,18 @@ def whole_of(measurement: Measurement, test: TestResult) -> float | None:
 
 
 def predicted_against_measured(measurement: Measurement) -> pd.DataFrame:
-    """Every test with its speed: predicted where the usual figures are, of the whole model where a few layers stood for it."""
-    hoped = hoped_for(measurement)
-    usual = {
-        test.name: promised
-        for test, promised in (
-            (measurement.prompt_test, hoped.prompt_tokens_per_s if hoped else None),
-            (measurement.generation_test, hoped.answer_tokens_per_s if hoped else None),
-        )
-        if test is not None and not test.depth
-    }
+    """Every test with its speed and what was predicted for it, at its own depth and with as many sequences."""
+    usual = predictions(measurement)
     rows = []
     for test in measurement.tests:
         if not test.samples_tokens_per_s:
             continue
-        promised = usual.get(test.name)
+        hoped = None if test.variant else usual.get(test.name)
         row = {
             "What": f"{_tested(test)} ({test.name})",
-            "Predicted": fmt.rate(promised),
+            "Predicted": fmt.rate(hoped),
             "Measured": fmt.rate(test.median),
-            "Measured of predicted": fmt.share(test.median / promised) if promised else fmt.NOTHING,
+            "Measured of predicted": fmt.share(test.median / hoped) if hoped else fmt.NOTHING,
             "Repetitions": str(len(test.samples_tokens_per_s)),
         }
         if measurement.proxy is not None:

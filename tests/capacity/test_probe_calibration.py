@@ -8,6 +8,7 @@ from capacity.accelerators import Server, accelerator
 from capacity.calibration import ProbePoint, efficiency_from_probe, efficiency_from_probes
 from capacity.footprint import footprint
 from capacity.models import model
+from capacity.roofline import decode_step_s, prefill_s, rates
 from capacity.throughput import serving_curve
 from facts.errors import InputError
 from facts.records import Basis
@@ -20,30 +21,50 @@ def curve_of(efficiency, model_id="qwen3-0.6b"):
 
 
 def test_the_measured_rates_come_back():
-    probed = efficiency_from_probe(model("qwen3-0.6b"), "Q4_K_M", DESKTOP, prompt_tokens_per_s=120.0, generated_tokens_per_s=45.0)
+    probed = efficiency_from_probe(seen(prompt_tokens_per_s=120.0, generated_tokens_per_s=45.0), DESKTOP)
     point = curve_of(probed).points[0]
     assert point.tpot_ms == pytest.approx(1000 / 45.0, rel=0.02)  # measured at a mean depth of 64 tokens, served at 128
     assert curve_of(probed).basis is Basis.CALIBRATED
 
 
+def seen(**found):
+    return ProbePoint(model=model("qwen3-0.6b"), quantization="Q4_K_M", **found)
+
+
 def test_a_faster_probe_makes_every_model_on_the_machine_faster():
-    slow, fast = (
-        efficiency_from_probe(model("qwen3-0.6b"), "Q4_K_M", DESKTOP, prompt_tokens_per_s=100.0, generated_tokens_per_s=rate)
-        for rate in (20.0, 40.0)
-    )
+    slow, fast = (efficiency_from_probe(seen(prompt_tokens_per_s=100.0, generated_tokens_per_s=rate), DESKTOP) for rate in (20.0, 40.0))
     ratio = curve_of(fast, "llama-2-7b").points[0].output_tokens_per_s / curve_of(slow, "llama-2-7b").points[0].output_tokens_per_s
     assert 1 < ratio <= 2
 
 
 def test_one_phase_alone_leaves_the_other_as_estimated():
-    probed = efficiency_from_probe(model("qwen3-0.6b"), "Q4_K_M", DESKTOP, generated_tokens_per_s=45.0)
+    probed = efficiency_from_probe(seen(generated_tokens_per_s=45.0), DESKTOP)
     assert probed.prefill_factor == 1.0
     assert probed.decode_factor != 1.0
 
 
 def test_a_rate_of_nothing_is_no_measurement():
     with pytest.raises(InputError, match="generated_tokens_per_s 0 is not a measurement"):
-        efficiency_from_probe(model("qwen3-0.6b"), "Q4_K_M", DESKTOP, generated_tokens_per_s=0.0)
+        efficiency_from_probe(seen(generated_tokens_per_s=0.0), DESKTOP)
+
+
+def test_a_probe_at_depth_says_the_same_of_the_machine_as_one_at_none():
+    """The cache of 4,096 tokens is read beside the weights: the same machine is slower there, and is not thought a slower machine."""
+    shallow = efficiency_from_probe(seen(prompt_tokens_per_s=120.0, generated_tokens_per_s=45.0), DESKTOP)
+    prompt, generation = predicted_rates(shallow, depth=4096)
+    assert generation < 0.9 * 45.0
+    deep = seen(prompt_tokens_per_s=prompt, prompt_depth_tokens=4096.0, generated_tokens_per_s=generation, generated_depth_tokens=4096.0)
+    for found in (efficiency_from_probe(deep, DESKTOP), efficiency_from_probes([deep], DESKTOP)):
+        assert found.decode_factor == pytest.approx(shallow.decode_factor)
+        assert found.prefill_factor == pytest.approx(shallow.prefill_factor)
+
+
+def predicted_rates(efficiency, *, depth):
+    """Tokens per second of a prompt of 512 tokens, and of 128 generated ones, after `depth` tokens."""
+    cost = footprint(model("qwen3-0.6b"), "Q4_K_M")
+    device = rates(DESKTOP.accelerator, cost.compute, efficiency)
+    prompt = 512.0 / float(prefill_s(cost, device, efficiency, tokens=512.0, depth=float(depth)))
+    return prompt, 1.0 / float(decode_step_s(cost, device, efficiency, batch=1.0, context_tokens=depth + 64.0))
 
 
 def truth(model_id, *, streams_gb_per_s=15.0, layer_s=0.0002, gflops=110.0):
@@ -64,11 +85,9 @@ def test_two_sizes_tell_bandwidth_from_the_time_per_layer_and_predict_a_third():
 
 
 def test_one_point_of_many_is_the_same_as_one_probe():
-    point = truth("qwen3-0.6b")
-    many = efficiency_from_probes([point], DESKTOP)
-    one = efficiency_from_probe(
-        point.model, "Q4_K_M", DESKTOP, prompt_tokens_per_s=point.prompt_tokens_per_s, generated_tokens_per_s=point.generated_tokens_per_s
-    )
+    measured = truth("qwen3-0.6b")
+    many = efficiency_from_probes([measured], DESKTOP)
+    one = efficiency_from_probe(measured, DESKTOP)
     assert many.decode_factor == pytest.approx(one.decode_factor)
     assert many.prefill_factor == pytest.approx(one.prefill_factor)
 

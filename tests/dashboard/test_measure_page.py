@@ -9,13 +9,14 @@ from capacity.accelerators import accelerator
 from capacity.models import model
 from capacity.throughput import ServingCurve, Throughput
 from dashboard import measure_charts
-from dashboard.expectation import Expectation, context_of, out_of_reach
+from dashboard.expectation import Expectation, context_of, out_of_reach, promised
 from facts.records import Basis
 from facts.settings import settings
 from probes.build import BuildPhase, BuildState
 from probes.curves import knee
-from probes.ledger import ledger
-from probes.measurement import Proxy
+from probes.ledger import cost_of, ledger
+from probes.llamacpp import test_names as names_of_tests
+from probes.measurement import Environment, LlamaCppSettings, Proxy
 from probes.runner import ProbeRequest, State
 from probes.store import list_applied, save_measurement
 from tests.dashboard.test_pages import decide, on, said
@@ -122,7 +123,7 @@ def test_the_probe_measures_at_the_workloads_own_context_too(decide: AppTest, mo
     monkeypatch.setattr("dashboard.state.probe_desk", lambda: desk)
     monkeypatch.setattr("probes.build.build_state", lambda: BuildState(state=BuildPhase.READY))
     fast = Expectation(prompt_tokens_per_s=10_000.0, answer_tokens_per_s=50.0, rests_on="a sheet")
-    monkeypatch.setattr("dashboard.expectation.expected", lambda *_: fast)
+    monkeypatch.setattr("dashboard.probe_form.expected", lambda *_: fast)
     wanted = context_of(decide.session_state["state.scenario"].workload)
     app = on("measure", decide)
     box = app.checkbox(key="measure.depth")
@@ -131,6 +132,80 @@ def test_the_probe_measures_at_the_workloads_own_context_too(decide: AppTest, mo
     (box.check() if ticked else box.uncheck()).run()
     app.button(key="measure.start").click().run()
     assert [request.settings.depths for request in asked] == [(0, wanted) if ticked else (0,)]
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[ProbeRequest]:
+    """What the page asks of the desk, with an engine that is built and a machine of 24 GB."""
+    found: list[ProbeRequest] = []
+    desk = SimpleNamespace(job=None, running=(), not_saved="", saved_id="", start=lambda request, created: found.append(request))
+    monkeypatch.setattr("dashboard.state.probe_desk", lambda: desk)
+    monkeypatch.setattr("probes.build.build_state", lambda: BuildState(state=BuildPhase.READY))
+    machine = Environment(host="a", cpu="Some Processor", usable_cores=8.0, memory_bytes=24 << 30, memory_available_bytes=20 << 30)
+    monkeypatch.setattr("probes.environment.read_environment", lambda: machine)
+    return found
+
+
+def test_an_engineer_sets_sequences_a_sweep_threads_and_layers_on_the_page(
+    decide: AppTest, asked: list[ProbeRequest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dashboard.probe_form.context_of", lambda _: 0)
+    app = on("measure", decide)
+    app.multiselect(key="measure.slots").set_value([8, 2]).run()
+    app.multiselect(key="measure.sweep").set_value(["kv_type", "repack"]).run()
+    app.number_input(key="measure.threads").set_value(4).run()
+    app.selectbox(key="measure.layers.qwen3-0.6b").set_value(8).run()
+    assert "It writes 8 of the 28 layers to a file" in said(app)
+    # one prompt, one answer, two widths, and of three changed settings (q8_0, q4_0, no repacking) a prompt and an answer each: 4 + 6
+    assert "10 tests share" not in said(app)  # 6 s each
+    app.selectbox(key="measure.budget").select("short, 15 s").run()
+    assert "10 tests share 15 s" in said(app)
+    app.button(key="measure.start").click().run()
+    assert not app.exception
+    (request,) = asked
+    chosen = request.settings
+    assert (chosen.slots, chosen.sweep, chosen.threads, request.proxy_layers) == ((1, 2, 8), ("kv_type", "repack"), 4, 8)
+
+
+def test_nothing_set_is_the_probe_as_it_always_was(decide: AppTest, asked: list[ProbeRequest]) -> None:
+    app = on("measure", decide)
+    app.button(key="measure.start").click().run()
+    (request,) = asked
+    chosen = request.settings
+    assert (chosen.slots, chosen.sweep, chosen.threads, request.proxy_layers) == ((1,), (), None, None)
+
+
+def test_a_model_too_large_for_the_machine_is_measured_by_a_few_layers(decide: AppTest, asked: list[ProbeRequest]) -> None:
+    """42.5 GB do not go into 24 GiB: 4 of 80 layers do, and the whole is offered as extrapolated only."""
+    app = on("measure", decide)
+    app.selectbox(key="measure.model").select("llama-3.3-70b").run()
+    assert not app.exception
+    layers = app.selectbox(key="measure.layers.llama-3.3-70b")
+    assert [option for option in layers.options if option.startswith("all")] == []
+    assert "The whole model's speed is extrapolated" in said(app)
+    app.button(key="measure.start").click().run()
+    assert [(request.model.id, request.proxy_layers) for request in asked] == [("llama-3.3-70b", 4)]
+
+
+def test_the_tests_of_the_settings_are_known_before_the_probe():
+    """At two depths a prompt, one answer and four at once each: 6; a sweep repeats the first prompt and answer: 2 changes, 4 more."""
+    chosen = LlamaCppSettings(depths=(0, 1024), slots=(1, 4), sweep=("kv_type",))
+    names = names_of_tests(chosen)
+    assert names[:6] == ("pp512", "tg128", "tg128x4", "pp512@d1024", "tg128@d1024", "tg128@d1024x4")
+    assert len(names) == 10
+
+
+def test_every_test_has_its_own_prediction():
+    """At depth the cache is read too, several answers share the weights: slower than alone at none, and faster in all."""
+    plain = in_process("qwen3-0.6b", 100.0, 60.0)
+    cost = cost_of(model("qwen3-0.6b"), "Q4_K_M", LlamaCppSettings())
+    answer = plain.generation_test
+    alone = promised(plain.environment, cost, answer)
+    deep = promised(plain.environment, cost, answer.model_copy(update={"depth": 16_384}))
+    four = promised(plain.environment, cost, answer.model_copy(update={"slots": 4}))
+    assert deep < 0.8 * alone < alone < four < 4 * alone
+    small = cost_of(model("qwen3-0.6b"), "Q4_K_M", LlamaCppSettings(kv_type="q4_0"))
+    assert deep < promised(plain.environment, small, answer.model_copy(update={"depth": 16_384})) < alone
 
 
 def test_the_context_of_a_workload_is_its_prompt_and_half_its_answer():

@@ -24,6 +24,8 @@ class Behaviour:
     refuses: options that it answers with HTTP 400
     usage: whether it sends usage when asked
     cached_tokens: what it says it had in its prefix cache
+    timings: what llama-server would say of its own work in the last event: None for nothing
+    timings_each: whether it says so in every event
     trick: '', 'truncate', 'bad_json', 'endless', 'long_line', 'redirect', 'html', 'stall', 'cut', 'error_event', 'huge_header',
         'drip', 'claims_10_gb', 'deep_json', 'many_headers'
     listing: bytes that it answers to GET /models with, empty for a proper list; b'drip' never ends
@@ -40,6 +42,8 @@ class Behaviour:
     refuses: tuple[str, ...] = ()
     usage: bool = True
     cached_tokens: int = 0
+    timings: dict | None = None
+    timings_each: bool = False
     trick: str = ""
     models: tuple[str, ...] = ("fake-model",)
     listing: bytes = b""
@@ -164,11 +168,13 @@ class FakeServer:
             due += behaviour.itl_s
             part = "reasoning_content" if number < behaviour.reasoning else "content"
             stamps.append(time.perf_counter())
-            self._event(writer, {"choices": [{"delta": {part: "word "}}]})
+            so_far = {"timings": (behaviour.timings or {}) | {"predicted_n": number + 1}} if behaviour.timings_each else {}
+            self._event(writer, {"choices": [{"delta": {part: "word "}}]} | so_far)
             await writer.drain()
             if behaviour.trick and number == 2 and await self._trick(behaviour.trick, writer):
                 return
-        self._event(writer, {"choices": [{"delta": {}, "finish_reason": "length"}]})
+        last = {"timings": behaviour.timings} if behaviour.timings is not None else {}
+        self._event(writer, {"choices": [{"delta": {}, "finish_reason": "length"}]} | last)
         if behaviour.usage and body.get("stream_options", {}).get("include_usage"):
             self._event(writer, {"choices": [], "usage": self._usage(body, tokens)})
         self._chunk(writer, b"data: [DONE]\n\n")

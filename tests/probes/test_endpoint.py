@@ -121,6 +121,52 @@ def test_a_server_without_usage_is_counted_by_events_and_says_so():
     assert any("no usage" in doubt for doubt in measurement.doubts)
 
 
+TIMINGS = {"cache_n": 3, "prompt_n": 60, "prompt_ms": 5.0, "predicted_n": 6, "predicted_ms": 20.0}
+"""As llama-server ends a stream."""
+
+
+def test_what_the_engine_says_of_itself_stands_beside_what_was_seen():
+    """20 ms over 5 gaps are 4 ms a token; of at least 30 ms to the first token the engine counts 5 as reading."""
+    measurement, _ = measure(Behaviour(ttft_s=0.03, timings=TIMINGS), concurrencies=(1,))
+    found = figures(measurement)
+    assert (found["c1.engine_prompt.p50"], found["c1.engine_tpot.p50"]) == (5.0, 4.0)
+    assert found["c1.outside_engine.p50"] == pytest.approx(found["c1.ttft.p50"] - 5.0)
+    assert any("to the first token (medians) pass outside the engine" in doubt for doubt in measurement.doubts)
+    assert Measurement.from_json(measurement.to_json()) == measurement
+
+
+def test_waiting_beside_others_is_no_doubt_of_the_way_there():
+    measurement, _ = measure(Behaviour(ttft_s=0.03, timings=TIMINGS), concurrencies=(2,))
+    assert not any("outside the engine" in doubt for doubt in measurement.doubts)
+
+
+def test_a_server_that_says_nothing_of_itself_has_no_such_figure():
+    measurement, _ = measure(Behaviour())
+    assert not [name for name in figures(measurement) if "engine" in name]
+
+
+@pytest.mark.parametrize("each", [False, True])
+def test_the_engines_counts_stand_in_where_there_is_no_usage(each):
+    measurement, _ = measure(Behaviour(usage=False, timings=TIMINGS, timings_each=each))
+    request = measurement.levels[0].requests[0]
+    assert (request.input_tokens, request.cached_input_tokens, request.output_tokens) == (63, 3, 6)
+
+
+def test_usage_stands_over_the_engines_counts():
+    measurement, _ = measure(Behaviour(timings=TIMINGS | {"predicted_n": 99}))
+    assert measurement.levels[0].requests[0].output_tokens == 6
+
+
+@pytest.mark.parametrize("said", ["fast", [1], -3, True, 1e300, 10**400])
+def test_a_time_that_is_none_is_left_out(said):
+    reading = Reading()
+    event = json.dumps(
+        {"choices": [{"delta": {"content": "a"}, "finish_reason": "length"}], "timings": {"prompt_ms": said, "prompt_n": said}}
+    )
+    assert reading.read([(1.0, f"data: {event}\n\n".encode())]) == ""
+    assert (reading.engine_prompt_ms, reading.input_tokens) == (None, None)
+
+
 def test_a_prefix_cache_is_noticed():
     measurement, _ = measure(Behaviour(cached_tokens=32))
     assert any("cache" in doubt for doubt in measurement.verdict_doubts)

@@ -13,7 +13,7 @@ from gguf import GGUFWriter
 
 from capacity.tensors import gguf_metadata, tensor_plan
 from facts.errors import InputError
-from probes import lock, synthetic
+from probes import llamacpp, lock, synthetic
 from probes.lock import ProbeBusyError, owner_of
 from probes.measurement import LlamaCppSettings, Measurement, Status
 from probes.progress import Repetition
@@ -268,3 +268,27 @@ def test_what_is_no_gguf_is_refused_before_a_child_starts(content, says, tmp_pat
 def test_a_missing_file_or_a_folder_is_refused(path, tmp_path):
     with pytest.raises(InputError, match=r"no such file|is a folder"):
         ProbeJob.start(request(tmp_path, model=None, file=tmp_path / path), created=NOW)
+
+
+def engine_at(prompt: float, output: float, seconds: float = 60.0) -> llamacpp._Engine:
+    """An engine whose trial found these tokens/s, without a library."""
+    engine = object.__new__(llamacpp._Engine)
+    engine._settings, engine._token_rate = LlamaCppSettings(seconds=seconds), {"prompt": prompt, "output": output}
+    return engine
+
+
+def test_a_test_at_depth_is_expected_to_take_its_filling_once_and_eight_repetitions():
+    """1,024 tokens at 512/s are 2 s, once for each of two sequences; 8 x 128 tokens at 64/s are 16 s, of two sequences 32."""
+    engine = engine_at(512.0, 64.0)
+    assert engine.expected_s(llamacpp.Plan(n_prompt=0, n_gen=128)) == 16.0
+    assert engine.expected_s(llamacpp.Plan(n_prompt=0, n_gen=128, depth=1024)) == 2.0 + 16.0
+    assert engine.expected_s(llamacpp.Plan(n_prompt=0, n_gen=128, depth=1024, slots=2)) == 4.0 + 32.0
+
+
+def test_a_test_is_shortened_until_it_fits_beside_its_filling():
+    """16 s fit 16 and not 15.9; with 2 s of filling 18 are needed; filling takes at most half of the time from the test."""
+    engine, flat, deep = engine_at(512.0, 64.0), llamacpp.Plan(n_prompt=0, n_gen=128), llamacpp.Plan(n_prompt=0, n_gen=128, depth=1024)
+    assert [engine._fitted(flat, share_s).n_gen for share_s in (16.0, 15.9, 7.9)] == [128, 64, 32]
+    assert [engine._fitted(deep, share_s).n_gen for share_s in (18.0, 17.9)] == [128, 64]
+    far = llamacpp.Plan(n_prompt=0, n_gen=128, depth=1024 * 100)  # 200 s of filling in a share of 32: 16 are left to it
+    assert engine._fitted(far, 32.0).n_gen == 128

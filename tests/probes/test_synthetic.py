@@ -9,6 +9,7 @@ from capacity.models import ModelSpec, models
 from capacity.tensors import GGML_BLOCKS, tensor_plan
 from facts.errors import InputError
 from probes import synthetic
+from probes.vocabulary import vocabulary
 from tests.probes.tiny import SHAPES, tiny
 
 
@@ -56,6 +57,38 @@ def test_random_weights_are_marked_in_the_header(tmp_path: Path):
     assert reader.fields[synthetic.RANDOM_KEY].contents() is True
     assert "synthetic" in reader.fields["general.name"].contents()
     assert reader.fields["tokenizer.ggml.model"].contents() == "no_vocab"
+
+
+def test_a_servable_file_has_a_token_for_every_byte_and_one_name_per_token(tmp_path: Path):
+    plan = tensor_plan(tiny(), "Q4_K_M")
+    plain, served = synthetic.synthesize(plan, tmp_path), synthetic.synthesize(plan, tmp_path, servable=True)
+    assert plain.path != served.path
+    assert served.path.stat().st_size == synthetic.file_bytes(plan, servable=True) > synthetic.file_bytes(plan)
+    reader = gguf.GGUFReader(served.path)
+    tokens = reader.fields["tokenizer.ggml.tokens"].contents()
+    assert len(tokens) == len(set(tokens)) == tiny().vocab
+    assert len([token for token in tokens if len(token) == 1]) == 256
+    kinds = reader.fields["tokenizer.ggml.token_type"].contents()
+    assert (kinds.count(3), reader.fields["tokenizer.ggml.eos_token_id"].contents()) == (1, tiny().vocab - 1)
+    assert reader.fields[synthetic.RANDOM_KEY].contents() is True
+
+
+def test_a_vocabulary_too_small_for_every_byte_is_refused():
+    assert len(next(entry.value for entry in vocabulary(259) if entry.key.endswith(".tokens"))) == 259
+    with pytest.raises(InputError, match="258 tokens is too small to be served: 259 hold every byte"):
+        vocabulary(258)
+
+
+@pytest.mark.parametrize("shape", ["llama", "qwen3moe", "gemma3"])
+def test_llama_cpp_reads_and_writes_text_with_a_servable_file(shape, tmp_path: Path):
+    """A prompt's tokens are its bytes, less the one pair that is merged, and a word's token is its text."""
+    llama_cpp = pytest.importorskip("llama_cpp")
+    file = synthetic.synthesize(tensor_plan(SHAPES[shape], "Q4_K_M"), tmp_path, servable=True).path
+    model = llama_cpp.Llama(str(file), vocab_only=True, verbose=False)
+    assert len(model.tokenize("Grüße, the end".encode(), add_bos=False)) == len("Grüße, the end".encode()) - 1
+    assert model.detokenize(model.tokenize("Grüße, the end".encode(), add_bos=False)) == "Grüße, the end".encode()
+    assert model.detokenize([257, 258]) == b" w0 w1"
+    assert model.token_eos() == SHAPES[shape].vocab - 1
 
 
 def test_norms_are_one_and_a_router_is_random(tmp_path: Path):
