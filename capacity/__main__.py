@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import sys
-from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from capacity.accelerators import Accelerator, Server, accelerator, accelerators, find_accelerator
+from capacity.accelerators import Accelerator, Server, accelerators, find_accelerator
 from capacity.accuracy import evaluate, intervals_of, priors, report
 from capacity.choices import precision_choices
+from capacity.described import described_device, described_model
 from capacity.estimate import estimate_file
 from capacity.fitting import fit_all
-from capacity.gguf_header import read_gguf_header
-from capacity.hf_config import fetch_config, read_config
 from capacity.intervals import intervals
 from capacity.memory import fit as memory_fit
 from capacity.memory import kv_cache_bytes_per_token, require_fit
-from capacity.models import ModelSpec, benchmark_attribution, benchmark_scores, find_model, model, models, quantizations
+from capacity.models import ModelSpec, benchmark_attribution, benchmark_scores, models, quantizations
 from capacity.roofline import efficiencies
 from capacity.tensors import tensor_plan
 from capacity.throughput import serving_curve
 from capacity.write import write_efficiencies, write_intervals
 from facts.commandline import run
 from facts.errors import InputError
-from facts.records import read_toml, validated
 from facts.units import BYTES_PER_GB, BYTES_PER_GIB
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="What a server carries.")
@@ -44,11 +40,11 @@ def show(name: Annotated[str, typer.Argument(help="model or device, as for fit; 
         print("models:", ", ".join(spec.id for spec in models()))
         print("devices:", ", ".join(device.id for device in accelerators()))
         return
-    device = _device(name) if name.endswith(".toml") else find_accelerator(name)
+    device = described_device(name) if name.endswith(".toml") else find_accelerator(name)
     if device is not None:
         _print_fields(device)
         return
-    _show_model(_model(name))
+    _show_model(described_model(name))
 
 
 @app.command("fit")
@@ -61,8 +57,8 @@ def fit_command(
     engine: Annotated[str, typer.Option(help="vllm, sglang, trtllm, llama.cpp, mlx")] = "vllm",
 ) -> None:
     """Whether a model fits a server, with how many requests, and what it serves then."""
-    server = Server(accelerator=_device(device), gpus=gpus)
-    spec = _model(name)
+    server = Server(accelerator=described_device(device), gpus=gpus)
+    spec = described_model(name)
     result = memory_fit(spec, quantization, server, context)
     require_fit(result)
     print(result.sentence)
@@ -83,8 +79,8 @@ def precisions(
     engine: Annotated[str, typer.Option(help="vllm, sglang, trtllm, llama.cpp, mlx")] = "llama.cpp",
 ) -> None:
     """Size, speed and published loss of quality of a model's usual precisions on a server."""
-    server = Server(accelerator=_device(device), gpus=gpus)
-    choices = precision_choices(_model(name), server, engine=engine, input_tokens=context * 0.8, output_tokens=context * 0.2)
+    server = Server(accelerator=described_device(device), gpus=gpus)
+    choices = precision_choices(described_model(name), server, engine=engine, input_tokens=context * 0.8, output_tokens=context * 0.2)
     print(f"{'precision':10s} {'GB':>7} {'at once':>8} {'tok/s of one':>13} {'tok/s of all':>13}  perplexity")
     for choice in choices:
         size = f"{choice.quantization:10s} {choice.weights_bytes / BYTES_PER_GB:7.1f}"
@@ -140,43 +136,6 @@ def refit(
     intervals.cache_clear()
     out.write_text(report(rows, residuals, efficiencies()), encoding="utf-8")
     print(f"{len(rows)} rows fitted: {out}")
-
-
-def _model(name: str) -> ModelSpec:
-    """A catalogued model, a GGUF file's, a config.json's (a file, '-' for pasted text), or with hf:owner/name a repository's."""
-    if name == "-":
-        return read_config(sys.stdin.read(), name="pasted", as_of=_today())
-    if name.startswith("hf:"):
-        return fetch_config(name.removeprefix("hf:"), as_of=_today())
-    path = Path(name)
-    if path.suffix == ".gguf":
-        return read_gguf_header(path, as_of=_today()).model
-    if path.suffix == ".json":
-        return read_config(_text_of(path), name=path.parent.name or path.stem, as_of=_today())
-    return find_model(name) or model(name)
-
-
-def _device(name: str) -> Accelerator:
-    """A catalogued device, or the one of a TOML file: a table [accelerator] with the fields of the catalogue."""
-    path = Path(name)
-    if path.suffix != ".toml":
-        return find_accelerator(name) or accelerator(name)
-    document = read_toml(path)
-    table = document.get("accelerator", document)
-    return validated(Accelerator, table[0] if isinstance(table, list) and table else table, name)
-
-
-def _text_of(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise InputError(f"no such file: {path}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from None
-
-
-def _today() -> date:
-    return datetime.now(UTC).date()
 
 
 def _print_fields(record: Accelerator | ModelSpec) -> None:

@@ -9,6 +9,7 @@ from importlib import resources
 
 from pydantic import Field
 
+from capacity.shelf import Shelf
 from facts.errors import InputError
 from facts.records import Fact, Source, nearest, read_facts
 from facts.units import BYTES_PER_GIB
@@ -95,11 +96,20 @@ def accelerators() -> tuple[Accelerator, ...]:
 
 
 def accelerator(accelerator_id: str) -> Accelerator:
-    """The device of that id; InputError gives the nearest known one."""
+    """The device of that id, of the catalogue or a user's own; InputError gives the nearest known one."""
     by_id = _by_id()
-    if accelerator_id not in by_id:
+    found = by_id.get(accelerator_id) or _OWN.get(accelerator_id)
+    if found is None:
         raise InputError(f"unknown accelerator '{accelerator_id}'{nearest(accelerator_id, by_id)}")
-    return by_id[accelerator_id]
+    return found
+
+
+def own_accelerator(device: Accelerator) -> Accelerator:
+    """A device that the catalogue lacks, under the id by which `accelerator` finds it from now on."""
+    return _OWN.put(device)
+
+
+_OWN: Shelf[Accelerator] = Shelf()
 
 
 @cache

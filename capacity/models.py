@@ -10,6 +10,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from capacity.shapes import Weight, parameters, weights
+from capacity.shelf import Shelf
 from facts.errors import InputError
 from facts.records import Fact, Source, nearest, read_facts, read_toml, validated
 
@@ -244,11 +245,20 @@ def models() -> tuple[ModelSpec, ...]:
 
 
 def model(model_id: str) -> ModelSpec:
-    """The model of that id; InputError gives the nearest known one."""
+    """The model of that id, of the catalogue or a user's own; InputError gives the nearest known one."""
     by_id = _by_id()
-    if model_id not in by_id:
+    found = by_id.get(model_id) or _OWN.get(model_id)
+    if found is None:
         raise InputError(f"unknown model '{model_id}'{nearest(model_id, by_id)}")
-    return by_id[model_id]
+    return found
+
+
+def own_model(spec: ModelSpec) -> ModelSpec:
+    """A model that the catalogue lacks, under the id by which `model` finds it from now on."""
+    return _OWN.put(spec)
+
+
+_OWN: Shelf[ModelSpec] = Shelf()
 
 
 @cache

@@ -32,6 +32,7 @@ ARM_COLOURS = {
     "cascade": "#A3781D",
     "this_machine": "#C2417C",
     "edge": "#7A8B2D",
+    "own": "#B5524A",
 }
 """One colour per arm, the same in every chart: apart for the colour-blind, 3:1 against the light and the dark page."""
 ARM_DASHES = {
@@ -59,6 +60,7 @@ ARM_SHORT_NAMES = {
     "cascade": "Cascade",
     "this_machine": "This machine",
     "edge": "Edge",
+    "own": "Your own",
 }
 LINE_COLOURS = {
     "tokens": "#0072B2",

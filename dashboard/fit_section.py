@@ -17,7 +17,7 @@ from capacity.memory import fit
 from capacity.models import ModelSpec, model, models, quantization
 from capacity.throughput import ServingCurve, serving_curve
 from dashboard import format as fmt
-from dashboard import parts, uploads
+from dashboard import own_section, parts, uploads
 from facts.errors import InputError
 from facts.records import validated
 from facts.units import BYTES_PER_GB
@@ -42,9 +42,10 @@ POINTS_SHOWN = 12
 def form() -> None:
     """Model, server and request, and what the one carries on the other."""
     st.caption(
-        "Nothing is measured here: the answer is the estimate that every decision uses, with its interval. A model or device of your own "
-        "is kept for this session; decisions go on using the catalogue, and what you measure."
+        "Nothing is measured here: the answer is the estimate that every decision uses, with its interval. A model or a server of your own "
+        "can then stand in the decision beside every other option."
     )
+    own_section.held()
     with st.container(border=True, key="fit.form"):
         left, right = st.columns(2)
         with left:
@@ -201,6 +202,7 @@ def _result(spec: ModelSpec, server: Server, engine: str, precision: str, prompt
         doubts = curve.note.removeprefix(sentence).lstrip("; ")
         st.caption(fmt.markdown_literal(f"{curve.engine}, {curve.layout}" + (f": {doubts}" if doubts else "")))
         parts.table(_curve_table(curve), "Requests in flight against waiting time and speed, with the 80 % interval of the speed")
+        own_section.form(own_section.Looked(spec=spec, device=server.accelerator, gpus=server.gpus, quantization=precision, engine=engine))
     if choices:
         st.markdown("**Other precisions on the same server**")
         parts.table(_precision_table(choices), "Precisions with their size, speed and published loss of quality")

@@ -21,6 +21,7 @@ ARM_NAMES = {
     "cascade": "Cascade, small then large",
     "this_machine": "This machine",
     "edge": "Edge device",
+    "own": "Your own option",
 }
 PLACEMENT_NAMES = {
     "api": "bought by the token",

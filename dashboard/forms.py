@@ -229,13 +229,15 @@ def values_of(scenario: Scenario) -> dict[str, Any]:
         values |= {name: getattr(record, name) for name in type(record).model_fields}
     values["month_factors"] = ", ".join(f"{factor:g}" for factor in workload.month_factors)
     values["task_type"] = NONE if workload.task_type is None else workload.task_type
-    return {name: _plain(value) for name, value in values.items()}
+    return {**{name: _plain(value) for name, value in values.items()}, state.OWN: scenario.own}
 
 
 @cache
 def defaults() -> dict[str, Any]:
     """What the widgets say before anyone touches them: the first example, so a page never begins empty."""
-    return {**values_of(Scenario(workload=example_workloads()[0])), state.ACCEPT_DOUBTFUL: False, **OF_DECIDE}
+    values = {**values_of(Scenario(workload=example_workloads()[0])), state.ACCEPT_DOUBTFUL: False, **OF_DECIDE}
+    del values[state.OWN]  # it has no widget, and no room in an address
+    return values
 
 
 def _url_text(value: Any) -> str:
@@ -267,6 +269,7 @@ def scenario_of_widgets(values: dict[str, Any]) -> Scenario:
         workload=validated(Workload, given, "The inputs"),
         prices=validated(PriceOverrides, _given(PriceOverrides, values), "Your own prices"),
         assumptions=validated(Assumptions, _given(Assumptions, values), "Your assumptions"),
+        own=values.get(state.OWN, ()),
     )
 
 

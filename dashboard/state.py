@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 JobT = TypeVar("JobT", bound="ProbeJob | EndpointJob")
 SCENARIO, PROBLEM, KEPT = "state.scenario", "state.problem", "state.kept"
+OWN = "own.options"
+"""Key of the user's own options, which no widget holds."""
 CLOSING_S = 10.0
 """How long a stop waits for running probes to be ended and kept."""
 BESIDE: list[Beside] = []

@@ -16,8 +16,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from capacity.accelerators import accelerators as catalogued_accelerators
+from capacity.described import described_device, described_model
+from capacity.models import models as catalogued_models
 from facts.commandline import run
 from facts.errors import InputError
+from facts.records import validated
 from facts.settings import settings
 from pricing.own_files import read_rents, read_servers
 from pricing.prices import PriceOverrides
@@ -46,6 +50,7 @@ from selector.history import (
     shared_scenario,
 )
 from selector.looks import Stage, sketch
+from selector.own_options import OwnOption
 from selector.playbook import Playbook, State, next_alpha, next_test, playbook_json, playbook_of
 from selector.portfolio import decide_all, read_portfolio
 from selector.public import dumps, result_json, to_json
@@ -53,7 +58,7 @@ from selector.recommendation import conclude, consider, recommend
 from selector.reconcile import read_actuals, read_decision, reconcile
 from selector.replay import Replay, kept_inputs, recording, replayed
 from selector.results import Recommendation
-from selector.scenarios import Scenario, read_scenario, scenario_to_toml
+from selector.scenarios import Scenario, own_to_toml, read_scenario, scenario_to_toml
 from selector.sensitivity import DRAWS, SEED, doubt, widened
 from selector.sensitivity import to_json as doubt_json
 from selector.sentences import months, percent, usd
@@ -125,6 +130,43 @@ def decide(
         print(dumps(document | {"inputs": json_loads(inputs)} if with_inputs else document))
     else:
         _show(recommendation)
+
+
+@app.command("own")
+def own_option(
+    model: Annotated[str, typer.Option(help="model, or its config.json ('-' reads a pasted one), its GGUF file, or hf:owner/name")],
+    device: Annotated[str, typer.Option(help="device, or a TOML file with its data sheet")],
+    placement: Annotated[str, typer.Option(help="rented or owned")],
+    gpus: Annotated[int, typer.Option(help="devices of one replica")] = 1,
+    quantization: Annotated[str, typer.Option(help="precision of the weights, as fp8 or Q4_K_M")] = "fp8",
+    engine: Annotated[str, typer.Option(help="vllm, sglang, trtllm, llama.cpp, mlx")] = "vllm",
+    tuning: Annotated[str, typer.Option(help="none, to_do or done: whether it is tuned on your labels")] = "none",
+    usd_per_gpu_hour: Annotated[float | None, typer.Option(help="your rent of one device for an hour")] = None,
+    provider: Annotated[str, typer.Option(help="who rents it to you")] = "",
+    usd_per_gpu: Annotated[float | None, typer.Option(help="your price of one device with its share of the server")] = None,
+    kw_per_gpu: Annotated[float | None, typer.Option(help="its power at full load")] = None,
+    title: Annotated[str, typer.Option(help="for the reader")] = "",
+) -> None:
+    """Print an option of your own, with everything that describes it, to stand at the end of a workload file."""
+    spec, accelerator = described_model(model), described_device(device)
+    catalogued, known = catalogued_models(), catalogued_accelerators()
+    stated = {
+        "title": title,
+        "model": spec.id if spec in catalogued else "",
+        "shape": None if spec in catalogued else spec,
+        "device": accelerator.id if accelerator in known else "",
+        "sheet": None if accelerator in known else accelerator,
+        "gpus": gpus,
+        "quantization": quantization,
+        "engine": engine,
+        "placement": placement,
+        "tuning": tuning,
+        "usd_per_gpu_hour": usd_per_gpu_hour,
+        "provider": provider,
+        "server_usd_per_gpu": usd_per_gpu,
+        "server_kw_per_gpu": kw_per_gpu,
+    }
+    print(own_to_toml(validated(OwnOption, stated, "your own option")), end="")
 
 
 @app.command("replay")

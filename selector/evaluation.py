@@ -15,12 +15,12 @@ from capacity.plan import CapacityPlan, plan_capacity, replicas_needed
 from capacity.roofline import Efficiency, memory_class
 from capacity.throughput import ServingCurve, Throughput, serving_curve
 from facts.errors import InputError
-from facts.records import Basis, nearest
+from facts.records import Basis, Source, nearest
 from facts.units import SECONDS_PER_DAY, TOKENS_PER_MTOK
 from pricing.assumptions import Assumptions
 from pricing.costs import Amount, CostLine, MonthlyCosts, upfront_line
 from pricing.finetune import FinetuneCosts, ManagedTuning, finetune_costs, managed_tuning, teacher_labels_usd, training_gpu_hours
-from pricing.prices import ApiPrice, RentalPrice, RentalTerm, ServerPrice, is_provider
+from pricing.prices import OWN, ApiPrice, RentalPrice, RentalTerm, ServerPrice, is_provider
 from pricing.tco import (
     NOTHING_BESIDE,
     Commitment,
@@ -820,9 +820,9 @@ def _server_supply(option: Option, asked: Asked, device_id: str, gpus: int) -> S
     owned: ServerPrice | None = None
     low, high, sellers = 1.0, 1.0, 0
     if option.placement is Placement.RENTED:
-        rental, low, high, sellers = _rental(asked, device_id, gpus)
+        rental, low, high, sellers = _rental(option, asked, device_id, gpus)
     else:
-        owned = _owned(asked.catalog.prices.server(device_id), device_id, asked)
+        owned = _owned(option, device_id, asked)
     device = accelerator(device_id)
     answer = _answer_tokens(option, asked)
     moved = asked.catalog.calibration.efficiency(device, option.engine)
@@ -881,9 +881,12 @@ def _committed(supply: Supply, asked: Asked) -> Supply:
     return replace(supply, commitment=commitment, notes=(*supply.notes, note))
 
 
-def _rental(asked: Asked, device_id: str, gpus: int) -> tuple[RentalPrice, float, float, int]:
+def _rental(option: Option, asked: Asked, device_id: str, gpus: int) -> tuple[RentalPrice, float, float, int]:
     """The rent of a device, the cheapest and dearest of the same offers over it, and who makes them; the user's own rent has no range."""
     book = asked.catalog.prices
+    stated = option.own.rent(_entered(asked)) if option.own is not None else None
+    if stated is not None:
+        return stated, 1.0, 1.0, 1
     providers, term = _cleared(asked), asked.scenario.prices.rental_term
     rental = book.rental(device_id, providers=providers, gpus_per_replica=gpus, term=term)
     if rental is None:
@@ -1158,9 +1161,16 @@ def _may_pay(provider: str, asked: Asked) -> bool:
     return not provider or cleared is None or is_provider(provider, cleared)
 
 
-def _owned(server: ServerPrice | None, device_id: str, asked: Asked) -> ServerPrice:
+def _entered(asked: Asked) -> Source:
+    return Source(url=OWN, checked=asked.catalog.as_of, note="stated with your own option")
+
+
+def _owned(option: Option, device_id: str, asked: Asked) -> ServerPrice:
     """The price of an owned server, the user's own offer over the street estimate."""
-    assumed = asked.scenario.assumptions
+    stated = option.own.price_to_own(_entered(asked)) if option.own is not None else None
+    if stated is not None:
+        return stated
+    server, assumed = asked.catalog.prices.server(device_id), asked.scenario.assumptions
     if server is None:
         raise InputError(f"no price to own {device_id} is known; state server_usd_per_gpu with another device")
     if assumed.server_usd_per_gpu is not None:

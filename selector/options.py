@@ -13,12 +13,23 @@ from pydantic import model_validator
 from capacity.models import model
 from facts.errors import InputError
 from facts.records import Fact, read_facts
+from selector.own_options import OwnOption
 from selector.quality import Kind
 from selector.results import Arm, Placement
 from workloads.demand import Workload
 
 MIN_LABELS_TO_TUNE = 100
 """Tuned small models equal prompted large ones at about 100 labels on average (Pecher et al., EMNLP 2025)."""
+
+
+SMALL_BELOW_B, LARGE_FROM_B = 15.0, 50.0
+"""Parameters, billions, below which an own model is read with the published cases of small ones, and from which with those of 70B ones."""
+READ_WITH = {
+    Kind.TUNED_SMALL: "tuned small models",
+    Kind.SMALL_UNTUNED: "small models that were not tuned",
+    Kind.PROMPTED_MID: "prompted mid-size models",
+    Kind.PROMPTED_70B: "prompted 70B models",
+}
 
 
 class ArmFact(Fact):
@@ -91,6 +102,7 @@ class Option:
     training_usd_per_mtok: the vendor's own training price, or None
     training_source: where that was read
     note: what a reader should know
+    own: the user's own option behind it, with its price, or None
     """
 
     id: str
@@ -113,10 +125,11 @@ class Option:
     training_usd_per_mtok: float | None = None
     training_source: str = ""
     note: str = ""
+    own: OwnOption | None = None
 
 
-def list_options(workload: Workload, *, blended_price: bool = False) -> tuple[Option, ...]:
-    """The baseline first, then every arm of the catalogue in each of its placements.
+def list_options(workload: Workload, own: tuple[OwnOption, ...] = (), *, blended_price: bool = False) -> tuple[Option, ...]:
+    """The baseline first, then every arm of the catalogue in each of its placements, then the user's own options.
 
     With a blended price of the user's own the baseline is the only option of its arm: no other form of it can be told apart.
     """
@@ -138,7 +151,7 @@ def list_options(workload: Workload, *, blended_price: bool = False) -> tuple[Op
         for option in others
         if not (blended_price and option.arm is Arm.API) and not (option.arm is Arm.EDGE and not workload.edge_device)
     ]
-    return (baseline, *(_untuned_without_labels(option, workload) for option in kept))
+    return (baseline, *(_untuned_without_labels(option, workload) for option in kept), *(_own(option) for option in own))
 
 
 @cache
@@ -174,6 +187,27 @@ def _option(arm: ArmFact, placement: Placement) -> Option:
         training_usd_per_mtok=arm.training_usd_per_mtok,
         training_source=arm.training_source,
         note=arm.note,
+    )
+
+
+def _own(stated: OwnOption) -> Option:
+    """An option of the user's own, read with the published cases of its class."""
+    billions = stated.spec.params_total / 1e9
+    untuned = Kind.SMALL_UNTUNED if billions < SMALL_BELOW_B else Kind.PROMPTED_MID if billions < LARGE_FROM_B else Kind.PROMPTED_70B
+    kind = untuned if stated.tuning == "none" else Kind.TUNED_SMALL
+    return Option(
+        id=stated.option_id,
+        title=stated.name,
+        arm=Arm.OWN,
+        placement=Placement(stated.placement),
+        kind=kind,
+        model=stated.spec.id,
+        servers=((stated.accelerator.id, stated.gpus),),
+        quantization=stated.quantization,
+        engine=stated.engine,
+        tuned=stated.tuning == "to_do",
+        note=f"your own option: read with the published cases of {READ_WITH[kind]}, which is assumed until you test it",
+        own=stated,
     )
 
 

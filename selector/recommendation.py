@@ -26,6 +26,7 @@ from selector.gates import MIN_PROBABILITY
 from selector.linear import linear_rows
 from selector.local import local_machine
 from selector.options import Option, list_options
+from selector.own_options import keep
 from selector.own_test import right_share_of
 from selector.public import to_json
 from selector.quality import MARGIN_SHARE, quantization_note
@@ -101,7 +102,8 @@ def consider(scenario: Scenario, catalog: Catalog, tree: Tree | None = None) -> 
     check_counted_with(workload)
     requirements = requirements_of(workload)
     path, leaf = walk(tree, workload)
-    options = list_options(workload, blended_price=catalog.prices.overrides.api_blended_usd_per_mtok is not None)
+    keep(scenario.own)
+    options = list_options(workload, scenario.own, blended_price=catalog.prices.overrides.api_blended_usd_per_mtok is not None)
     nothing = np.zeros(requirements.horizon_months)
     asked = Asked(
         scenario=scenario,

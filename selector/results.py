@@ -29,6 +29,7 @@ class Arm(StrEnum):
     CASCADE = "cascade"
     THIS_MACHINE = "this_machine"
     EDGE = "edge"
+    OWN = "own"
 
 
 class Placement(StrEnum):

@@ -6,17 +6,20 @@ import hashlib
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import tomli_w
+from pydantic import Field, model_validator
 
 from facts.errors import InputError
 from facts.records import Fact, nearest, read_toml, validated
 from pricing.assumptions import Assumptions
 from pricing.prices import PriceOverrides
+from selector.own_options import MOST, OwnOption
 from workloads.demand import Workload
 
 TABLES = ("prices", "assumptions")
+OWN_OPTIONS = "own"
 
 
 class Scenario(Fact):
@@ -28,6 +31,16 @@ class Scenario(Fact):
     """The user's own prices, over every catalogue."""
     assumptions: Assumptions = Assumptions()
     """The user's own assumptions, over the defaults."""
+    own: tuple[OwnOption, ...] = Field(default=(), max_length=MOST)
+    """Options of the user's own, beside every other."""
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        ids = [option.option_id for option in self.own]
+        twice = next((option.name for option in self.own if ids.count(option.option_id) > 1), None)
+        if twice is not None:
+            raise ValueError(f"your own option '{twice}' stands there twice")
+        return self
 
 
 def read_scenario(path: Path) -> Scenario:
@@ -49,17 +62,22 @@ def scenario_of(document: dict[str, Any], where: str) -> Scenario:
     for name, table in tables.items():
         if not isinstance(table, dict):
             raise InputError(f"{where}: '{name}' is a table: write [{name}] above its keys")
-    top = {key: value for key, value in document.items() if key not in TABLES}
+    rows = document.get(OWN_OPTIONS, [])
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise InputError(f"{where}: '{OWN_OPTIONS}' is a list of tables: write [[{OWN_OPTIONS}]] above the keys of each option")
+    top = {key: value for key, value in document.items() if key not in (*TABLES, OWN_OPTIONS)}
     for key, value in top.items():
         if key not in Workload.model_fields:
-            known = [*Workload.model_fields, *TABLES]
+            known = [*Workload.model_fields, *TABLES, OWN_OPTIONS]
             what = f"table [{key}]" if isinstance(value, dict) else f"key '{key}'"
             raise InputError(f"{where}: unknown {what}{nearest(key, known)}")
-    return Scenario(
-        workload=validated(Workload, top, where),
-        prices=validated(PriceOverrides, tables["prices"], f"{where} [prices]"),
-        assumptions=validated(Assumptions, tables["assumptions"], f"{where} [assumptions]"),
-    )
+    stated = {
+        "workload": validated(Workload, top, where),
+        "prices": validated(PriceOverrides, tables["prices"], f"{where} [prices]"),
+        "assumptions": validated(Assumptions, tables["assumptions"], f"{where} [assumptions]"),
+        "own": tuple(validated(OwnOption, row, f"{where} [[{OWN_OPTIONS}]] {place}") for place, row in enumerate(rows, 1)),
+    }
+    return validated(Scenario, stated, where)
 
 
 def scenario_to_toml(scenario: Scenario) -> str:
@@ -69,7 +87,18 @@ def scenario_to_toml(scenario: Scenario) -> str:
         table = record.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
         if table:
             document[name] = table
+    if scenario.own:
+        document[OWN_OPTIONS] = [_own_document(option) for option in scenario.own]
     return tomli_w.dumps(document)
+
+
+def own_to_toml(option: OwnOption) -> str:
+    """One option of the user's own as TOML, to stand at the end of a workload file."""
+    return tomli_w.dumps({OWN_OPTIONS: [_own_document(option)]})
+
+
+def _own_document(option: OwnOption) -> dict[str, Any]:
+    return option.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
 
 
 def scenario_sha256(scenario: Scenario) -> str:
@@ -81,8 +110,8 @@ def scenario_sha256(scenario: Scenario) -> str:
 class Change:
     """One input that two scenarios state differently.
 
-    table: workload, prices or assumptions
-    key: the field's name
+    table: workload, prices, assumptions, or own
+    key: the field's name, or an own option's
     before, after: its values as JSON has them; None where none is stated and the default is none
     """
 
@@ -102,7 +131,15 @@ def changes(before: Scenario, after: Scenario) -> tuple[Change, ...]:
         old, new = _stated(getattr(before, table)), _stated(getattr(after, table))
         fields = type(getattr(before, table)).model_fields
         found += [Change(table=table, key=key, before=old.get(key), after=new.get(key)) for key in fields if old.get(key) != new.get(key)]
-    return tuple(found)
+    return (*found, *_own_changes(before, after))
+
+
+def _own_changes(before: Scenario, after: Scenario) -> tuple[Change, ...]:
+    """Options of the user's own that came or went; one that was changed is another one."""
+    old, new = ({option.option_id: option for option in scenario.own} for scenario in (before, after))
+    gone = [Change(table=OWN_OPTIONS, key=option.name, before="held", after=None) for key, option in old.items() if key not in new]
+    come = [Change(table=OWN_OPTIONS, key=option.name, before=None, after="held") for key, option in new.items() if key not in old]
+    return (*gone, *come)
 
 
 def renamed(scenario: Scenario, name: str) -> Scenario:

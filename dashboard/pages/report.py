@@ -43,12 +43,19 @@ def page() -> None:
     files = st.container()
     paper, style = layout()
     owners, signatures = names()
-    report = report_of(recommendation, load_tree(), decided.measurements, doubt, link=link(), owners=owners, signatures=signatures)
+    address = "" if recommendation.scenario.own else link()
+    report = report_of(recommendation, load_tree(), decided.measurements, doubt, link=address, owners=owners, signatures=signatures)
     with files:
         downloads(report, decided, doubt, owners, paper, style)
     st.subheader("Link to these inputs", anchor=False)
-    st.code(link(), language=None, wrap_lines=True)
-    st.caption("It opens the same inputs with the prices of the day it is opened. The PDF carries it as text and as a QR code.")
+    if address:
+        st.code(address, language=None, wrap_lines=True)
+        st.caption("It opens the same inputs with the prices of the day it is opened. The PDF carries it as text and as a QR code.")
+    else:
+        st.caption(
+            "Your own options do not fit into an address. Take the workload file along, or save the scenario and share that version: "
+            "both hold them."
+        )
     contents(report)
 
 

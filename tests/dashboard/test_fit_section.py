@@ -8,9 +8,11 @@ from capacity.accelerators import Accelerator, Server, accelerator
 from capacity.memory import fit
 from capacity.models import model
 from capacity.throughput import serving_curve
+from dashboard import forms, state
 from facts.records import Source
 from tests.capacity.test_headers_and_configs import LLAMA, TODAY, write_header
 from tests.dashboard.test_pages import decide, on, plain, said
+from tests.selector.test_own_options import own
 
 __all__ = ["decide"]  # the fixture
 
@@ -70,6 +72,49 @@ def test_an_uploaded_gguf_header_is_read_and_kept_for_the_session(decide: AppTes
     assert "Q4_K_M file type" in said(app)
     app.file_uploader(key="fit.gguf").set_value([("zip.gguf", b"PK\x03\x04", "application/octet-stream")]).run()
     assert "zip.gguf is not a GGUF file" in " ".join(str(element.value) for element in app.warning)
+
+
+def test_an_own_model_on_an_own_device_stands_in_the_decision_and_is_taken_out_again(decide: AppTest) -> None:
+    app = asked(decide)
+    app.radio(key="fit.model_from").set_value("Its config.json").run()
+    app.text_area(key="fit.config").set_value(json.dumps(LLAMA)).run()
+    app.text_input(key="fit.config_name").set_value("Our Llama").run()
+    app.radio(key="fit.device_from").set_value("From its data sheet").run()
+    for field, value in (("memory_gb", 48.0), ("mem_bw_gb_per_s", 900.0), ("fp16_tflops", 180.0)):
+        app.number_input(key=f"fit.{field}").set_value(value).run()
+    app.selectbox(key="own.placement").select("owned").run()
+    app.button(key="own.add").click().run()
+    assert "server_usd_per_gpu and server_kw_per_gpu are missing" in " ".join(str(element.value) for element in app.error)
+    app.number_input(key="own.server_usd_per_gpu").set_value(9000.0).run()
+    app.number_input(key="own.server_kw_per_gpu").set_value(0.5).run()
+    app.button(key="own.add").click().run()
+    assert not app.exception
+    name = "Our Llama in BF16 on My device, own servers"
+    assert f"{name} is an option of the decision now." in " ".join(str(element.value) for element in app.success)
+    (option,) = app.session_state[state.OWN]
+    assert (option.server_usd_per_gpu, option.shape.name, option.sheet.name) == (9000.0, "Our Llama", "My device")
+    app.button(key="own.add").click().run()
+    assert "is in the decision already" in " ".join(str(element.value) for element in app.error)
+    decision = on("decide", app)
+    assert not decision.exception
+    shown = said(decision) + " ".join(table.value.to_string() for table in decision.table)
+    assert name in shown
+    assert decision.session_state["state.scenario"].own == (option,)
+    assert "Your own options do not fit into an address" in said(on("report", decision))
+    back = on("measure", decision)
+    assert name in said(back)
+    back.button(key="own.drop.0").click().run()
+    assert back.session_state[state.OWN] == ()
+    back.button(key="undo.button").click().run()
+    assert back.session_state[state.OWN] == (option,)
+
+
+def test_an_example_begins_without_own_options(decide: AppTest) -> None:
+    decide.session_state[state.OWN] = own('model = "qwen3-8b"\ndevice = "nvidia-l4"\nplacement = "rented"\n').own
+    decide.run()
+    assert len(decide.session_state["state.scenario"].own) == 1
+    decide.button(key=f"form.example.{forms.example_workloads()[1].name}").click().run()
+    assert decide.session_state["state.scenario"].own == ()
 
 
 def test_a_device_from_its_data_sheet_names_what_is_missing_and_then_answers(decide: AppTest) -> None:

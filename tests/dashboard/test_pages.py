@@ -480,6 +480,10 @@ def test_form_and_toml_say_the_same_scenario() -> None:
     gpu_usd_per_hour = 2.5
     [assumptions]
     months_to_live = 4
+    [[own]]
+    model = "qwen3-8b"
+    device = "nvidia-l4"
+    placement = "rented"
     """
     scenario = scenario_from_toml(text)
     assert forms.scenario_of_widgets(forms.values_of(scenario)) == scenario
@@ -508,7 +512,7 @@ def test_every_field_of_the_scenario_has_a_widget(decide: AppTest) -> None:
         for widget in kind
     }
     scenario = Scenario(workload=forms.example_workloads()[0])
-    asked = set(forms.values_of(scenario)) - {"requests_per_day", "allowed_providers", "volume_unit"}
+    asked = set(forms.values_of(scenario)) - {"requests_per_day", "allowed_providers", "volume_unit", forms.state.OWN}
     assert asked <= keys
 
 
