@@ -7,6 +7,7 @@ from pricing.assumptions import Assumptions
 from pricing.costs import LINE_NAMES, UPFRONT_NAMES
 from pricing.prices import PriceOverrides
 from selector.gates import SCREENING
+from selector.own_options import OwnOption
 from selector.results import METHOD_VERSION
 from selector.scenarios import Scenario
 from tests.selector.decisions import decide
@@ -26,7 +27,9 @@ def test_every_key_of_a_workload_file_is_listed():
     for record in (Workload, PriceOverrides, Assumptions):
         for key in record.model_fields:
             assert f"`{key}`" in TEXT, key
-    assert set(Scenario.model_fields) == {"workload", "prices", "assumptions"}
+    for key in OwnOption.model_fields:
+        assert f"`{key}`" in TEXT or f"`[own.{key}]`" in TEXT, key
+    assert set(Scenario.model_fields) == {"workload", "prices", "assumptions", "own"}
 
 
 def test_every_cost_line_and_gate_is_listed():
