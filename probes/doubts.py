@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from facts.units import MS_PER_S
+from facts.units import BYTES_PER_GB, MS_PER_S
 from probes import goodput, timing
 from probes.environment import IDLE_LIMIT, OTHERS_LIMIT, STEAL_LIMIT, missing_instructions
 from probes.measurement import (
@@ -123,6 +123,10 @@ def _build(measurement: Measurement) -> Iterator[Doubt]:
     threads, usable = measurement.threads or 0, measurement.environment.usable_cores
     if threads > usable:
         yield Doubt(text=f"{threads} threads on {usable:g} usable processors: something else was running by construction", blocks=True)
+    cache, weights = measurement.environment.cache_bytes or 0, measurement.weights_bytes or 0
+    if 0 < weights < cache and not _on_gpu(measurement):
+        sizes = f"its weights ({weights / BYTES_PER_GB:.2f} GB) fit into the processor's caches ({cache / BYTES_PER_GB:.2f} GB)"
+        yield Doubt(text=f"{sizes}: a model that does not reads slower than this one tells, so measure one before deciding for it")
     if (proxy := measurement.proxy) is not None:
         layers = f"{proxy.layers} of {proxy.layers_of_model} layers of {proxy.model_id}"
         yield Doubt(text=f"extrapolated: {layers} were measured, its figures are scaled by bytes and operations")

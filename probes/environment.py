@@ -62,6 +62,7 @@ BUILD_NAMES = {
 """Processor flag -> its name in llama.cpp's system info."""
 ENGINE_VARIABLES = ("OMP_", "GOMP_", "KMP_", "GGML_", "LLAMA_", "CUDA_", "HIP_", "MKL_", "OPENBLAS_")
 """Environment variables that change how an engine runs begin with one of these."""
+CACHE_SIZE = re.compile(r"(\d{1,12})([KMG]?)")
 AMD_VENDOR = "0x1002"
 SMALLEST_GPU_BYTES = 2 << 30
 """Less is the share of the main memory that a processor's own graphics begin with."""
@@ -92,6 +93,7 @@ def read_environment(before: Contention | None = None) -> Environment:
         memory_available_bytes=memory.available,
         memory_limit_bytes=memory_limit_bytes(),
         gpus=gpus(),
+        cache_bytes=last_cache_bytes(),
         before=before,
     )
 
@@ -106,6 +108,20 @@ def usable_cores(quota: float | None) -> float:
     """Processors this process may use, after affinity and quota."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else psutil.cpu_count() or 1
     return float(min(allowed, quota) if quota is not None else allowed)
+
+
+def last_cache_bytes(root: Path = Path("/sys/devices/system/cpu")) -> int | None:
+    """Last-level caches of the processors that this process may use, each counted once; None where the system does not say."""
+    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(psutil.cpu_count() or 1)
+    found: dict[str, int] = {}
+    for number in allowed:
+        levels = {_text(str(index / "level")): index for index in (root / f"cpu{number}" / "cache").glob("index[0-9]*")}
+        last = levels.get(max(levels, default=""))
+        size = CACHE_SIZE.fullmatch(_text(str(last / "size"))) if last is not None else None
+        if last is not None and size is not None:
+            shared = _text(str(last / "shared_cpu_list")) or str(number)
+            found[shared] = int(size[1]) << {"": 0, "K": 10, "M": 20, "G": 30}[size[2]]
+    return sum(found.values()) or None
 
 
 def usable_memory_bytes() -> int:

@@ -76,7 +76,7 @@ class Contention(Fact):
 class Environment(Grown):
     """The machine a probe ran on."""
 
-    ADDED = ("copy_gb_per_s", "matrix_gflops")
+    ADDED = ("copy_gb_per_s", "matrix_gflops", "cache_bytes")
 
     host: str = ""
     """Name of the machine."""
@@ -114,6 +114,8 @@ class Environment(Grown):
     """Measured memory bandwidth: bytes read and written by copies from all usable cores, GB/s; none when it was not measured."""
     matrix_gflops: float | None = None
     """Measured float32 matrix product, GFLOP/s; none when it was not measured."""
+    cache_bytes: int | None = None
+    """Last-level caches of the processors that may be used, together; none where the system does not say."""
     before: Contention | None = None
     """What else was running in the seconds before the probe."""
     during: Contention | None = None

@@ -14,17 +14,20 @@ from pathlib import Path
 from capacity.accelerators import Server, accelerator
 from capacity.calibration import ProbePoint, efficiency_from_probes, single_rates
 from capacity.models import ModelSpec, model
+from capacity.tensors import tensor_plan
 from probes import llamacpp
+from probes.environment import last_cache_bytes
 from probes.measurement import LlamaCppSettings, Measurement, TestResult
 from probes.proxy import proxy_shape
 from probes.runner import ProbeJob, ProbeRequest
 from tests.bench.timing import Timing
 
 WHOLE, QUANTIZATION = "llama-2-7b", "Q4_K_M"
-PROXY_LAYERS = (2, 8)
+FEWEST_LAYERS, TIMES_THE_CACHE, TIMES_THE_LAYERS = 2, 1.5, 4
+"""A proxy that fits the processor's caches says nothing of a 7B: the smaller one is half as large again at least."""
 PROMPT_TOKENS, OUTPUT_TOKENS = 128, 32
-SECONDS = {2: 15.0, 8: 30.0, 32: 90.0}
-"""Budget of each measurement, by layers."""
+SECONDS_PER_LAYER, LEAST_SECONDS = 3.0, 15.0
+"""Budget of each measurement."""
 SHEET = "cpu-desktop-ddr5-5600-2ch"
 """A processor's sheet to start from; two proxies replace its figures by this machine's."""
 
@@ -36,14 +39,21 @@ def main() -> list[Timing]:
     whole = model(WHOLE)
     begun = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        before = [(layers, measured(proxy_shape(whole, layers), layers, Path(folder))) for layers in PROXY_LAYERS]
-        truth = measured(whole, 32, Path(folder))
-        after = [(layers, measured(proxy_shape(whole, layers), layers, Path(folder))) for layers in PROXY_LAYERS]
+        layers_of_both = proxy_layers(whole, last_cache_bytes() or 0)
+        before = [(layers, measured(proxy_shape(whole, layers), layers, Path(folder))) for layers in layers_of_both]
+        truth = measured(whole, whole.need("layers"), Path(folder))
+        after = [(layers, measured(proxy_shape(whole, layers), layers, Path(folder))) for layers in layers_of_both]
     seconds = (time.perf_counter() - begun,)
     server = Server(accelerator=accelerator(SHEET))
     points = [point(proxy_shape(whole, layers), found) for layers, found in before + after]
     efficiency = efficiency_from_probes(points, server)
     prompt, generation = single_rates(whole, QUANTIZATION, server, efficiency, prompt_tokens=PROMPT_TOKENS, generated_tokens=OUTPUT_TOKENS)
+    every = [*before, (whole.need("layers"), truth), *after]
+    of_layer = "; ".join(
+        f"{layers}: {result_of(found, 'pp').median * layers:.0f} and {result_of(found, 'tg').median * layers:.0f}"
+        for layers, found in every
+    )
+    print(f"layers x tokens/s, prompt and generation (all alike if a layer costs the same everywhere): {of_layer}")
     return [
         Timing(name=verdict("generation", generation, result_of(truth, "tg"), 0.05), seconds=seconds),
         Timing(name=verdict("prompt", prompt, result_of(truth, "pp"), 0.08), seconds=seconds),
@@ -51,11 +61,18 @@ def main() -> list[Timing]:
     ]
 
 
+def proxy_layers(whole: ModelSpec, cache_bytes: int) -> tuple[int, int]:
+    """Layers of the two proxies: the fewest whose file is larger than the caches, and four times as many, half of the whole at most."""
+    counts = range(FEWEST_LAYERS, whole.need("layers") // 2)
+    large = (count for count in counts if tensor_plan(proxy_shape(whole, count), QUANTIZATION).bytes >= TIMES_THE_CACHE * cache_bytes)
+    few = next(large, counts[-1])
+    return few, max(few + 1, min(TIMES_THE_LAYERS * few, whole.need("layers") // 2))
+
+
 def measured(shape: ModelSpec, layers: int, folder: Path) -> Measurement:
     """One measurement of random weights of that shape; the file stays for the second round."""
-    settings = LlamaCppSettings(
-        prompt_tokens=PROMPT_TOKENS, output_tokens=OUTPUT_TOKENS, seconds=SECONDS[layers], repack=False, passive_wait=True
-    )
+    seconds = max(LEAST_SECONDS, SECONDS_PER_LAYER * layers)
+    settings = LlamaCppSettings(prompt_tokens=PROMPT_TOKENS, output_tokens=OUTPUT_TOKENS, seconds=seconds, repack=False, passive_wait=True)
     request = ProbeRequest(settings=settings, models_dir=folder, model=shape, quantization=QUANTIZATION, keep=True, wait=True)
     job = ProbeJob.start(request, created=datetime.now(UTC))
     job.wait()

@@ -68,3 +68,26 @@ def test_a_machine_without_driver_has_no_accelerator_and_no_traceback(monkeypatc
 
     monkeypatch.setattr(environment.importlib, "import_module", missing)
     assert environment.gpus() == ()
+
+
+def write_cache(root: Path, processor: int, index: int, level: int, size: str, shared: str) -> None:
+    folder = root / f"cpu{processor}" / "cache" / f"index{index}"
+    folder.mkdir(parents=True)
+    for name, text in (("level", str(level)), ("size", size), ("shared_cpu_list", shared)):
+        (folder / name).write_text(f"{text}\n")
+
+
+def test_a_last_level_cache_counts_once_however_many_processors_share_it(tmp_path: Path, monkeypatch):
+    """Processors 0 and 1 share 32 MiB, 2 has 16 of its own; 3 may not be used: 48 MiB. Lower levels do not count."""
+    monkeypatch.setattr(environment.os, "sched_getaffinity", lambda _: {0, 1, 2}, raising=False)
+    for processor, size, shared in ((0, "32768K", "0-1"), (1, "32768K", "0-1"), (2, "16M", "2"), (3, "64M", "3")):
+        write_cache(tmp_path, processor, 0, 1, "48K", str(processor))
+        write_cache(tmp_path, processor, 3, 3, size, shared)
+    assert environment.last_cache_bytes(tmp_path) == (32 + 16) << 20
+
+
+def test_a_cache_that_the_system_does_not_state_is_none(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(environment.os, "sched_getaffinity", lambda _: {0}, raising=False)
+    assert environment.last_cache_bytes(tmp_path) is None
+    write_cache(tmp_path, 0, 3, 3, "much", "0")
+    assert environment.last_cache_bytes(tmp_path) is None

@@ -193,6 +193,17 @@ def test_a_build_is_not_understated_by_the_processor_where_every_layer_is_on_the
         assert any("understated build" in doubt for doubt in doubts) is understated
 
 
+@pytest.mark.parametrize(
+    ("weights", "offload", "fits"), [(199, False, True), (200, False, False), (199, True, False), (None, False, False)]
+)
+def test_weights_that_fit_the_processors_caches_say_little_of_a_model_that_does_not(weights, offload, fits):
+    environment = Environment(cache_bytes=200_000_000)
+    size = None if weights is None else weights * 1_000_000
+    doubted = with_doubts(measured(generation(40.0), environment=environment, weights_bytes=size, gpu_offload=offload))
+    assert any("fit into the processor's caches (0.20 GB)" in doubt for doubt in doubted.doubts) is fits
+    assert not any("caches" in doubt for doubt in doubted.verdict_doubts)
+
+
 def request(sent, first, gaps, tokens=None, **changes):
     content = tuple(first + sum(gaps[:i]) for i in range(len(gaps) + 1))
     values = {
