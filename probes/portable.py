@@ -1,4 +1,4 @@
-"""The command line of the probe archive: hardware, endpoint, llamacpp, serve, send; its options are the settings' own fields.
+"""The command line of the probe archive: hardware, endpoint, llamacpp, synthesize, serve, send; its options are the settings' own fields.
 
 It uses nothing but what the archive carries, so that it runs on a server without a network.
 """
@@ -25,7 +25,7 @@ from probes.measurement import EndpointSettings, LlamaCppSettings, Measurement
 from probes.replay import read_trace, trace_name
 from probes.selftest import client_limit
 from probes.send import TOKEN_VARIABLE, send_measurement
-from probes.serving_line import serving_lines
+from probes.serving_line import llama_server_lines, serving_lines
 from probes.speeds import measure_speeds, with_speeds
 
 INTERRUPTED = 130
@@ -112,6 +112,24 @@ def _llamacpp(parsed: argparse.Namespace) -> int:
     return _write(job.result, target, interrupted=job.state is State.CANCELLED)
 
 
+def _synthesize(parsed: argparse.Namespace) -> int:
+    try:
+        from capacity.models import model
+        from capacity.tensors import tensor_plan
+        from probes.synthetic import size_lines, synthesize
+    except ImportError as error:
+        raise InputError(f"random weights need numpy and gguf here ({error}): install them, or write the file elsewhere") from None
+    plan = tensor_plan(model(parsed.model), parsed.quant)
+    for line in size_lines(plan, servable=True):
+        _out(line)
+    if parsed.plan:
+        return 0
+    written = synthesize(plan, Path(parsed.models_dir), servable=True)
+    for line in llama_server_lines(written.path, slots=parsed.slots, context_tokens=parsed.context_tokens):
+        _out(line)
+    return 0
+
+
 def _serve(parsed: argparse.Namespace) -> int:
     for line in serving_lines(parsed.model, gpus=parsed.gpus, context_tokens=parsed.context_tokens):
         _out(line)
@@ -151,6 +169,14 @@ def _parser() -> argparse.ArgumentParser:
     local.add_argument("--keep", action="store_true", help="keep them")
     _add_options(local, LlamaCppSettings)
     local.set_defaults(run=_llamacpp)
+    written = commands.add_parser("synthesize", help="write a GGUF file of random weights that llama-server can serve, and print its line")
+    written.add_argument("model", help="model of the catalogue")
+    written.add_argument("--quant", default="Q4_K_M", help="quantization of the random weights")
+    written.add_argument("--plan", action="store_true", help="only print the exact size")
+    written.add_argument("--models-dir", default=".", help="folder of the random weights")
+    written.add_argument("--slots", type=int, default=8, help="requests that the server is to answer at once")
+    written.add_argument("--context-tokens", type=int, default=2048, help="longest request")
+    written.set_defaults(run=_synthesize)
     line = commands.add_parser("serve", help="print the line that starts vLLM or SGLang with dummy weights")
     line.add_argument("model", help="folder with config.json and tokenizer, or a model's name")
     line.add_argument("--gpus", type=int, default=1, help="accelerators of one replica")

@@ -36,6 +36,8 @@ def llama_server_lines(file: Path, *, slots: int, context_tokens: int) -> tuple[
 
     llama-server divides its context among its slots, so it is told the product.
     """
+    if slots < 1 or context_tokens < 1:
+        raise InputError(f"{slots} slots of {context_tokens} tokens serve nothing: give at least 1 each")
     return (
         "# random weights: speed and memory are the model's, its answers are not; each slot has room for "
         f"{context_tokens} tokens, prompt and answer",

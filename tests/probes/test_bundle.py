@@ -13,9 +13,10 @@ import pytest
 from facts.errors import InputError
 from probes import bundle
 from probes.measurement import EndpointSettings, LlamaCppSettings, Measurement
-from probes.portable import NOT_OPTIONS, _parser
+from probes.portable import NOT_OPTIONS, _parser, main
 from probes.serving_line import serving_lines
 from tests.probes.fake_server import Behaviour, FakeServer
+from tests.probes.tiny import tiny
 
 BLOCK = """
 import socket
@@ -93,6 +94,7 @@ def test_wrong_input_is_one_line_and_code_2(run):
         ("endpoint", "ftp://x"),
         ("endpoint", "http://127.0.0.1:9/v1", "--seconds-per-level", "-1"),
         ("llamacpp", "--gguf", "none.gguf"),
+        ("synthesize", "qwen3-0.6b"),  # it needs numpy, which is not in this archive
         ("send", "none.json", "http://127.0.0.1:9"),
     ):
         done = run(*arguments, expect=2)
@@ -173,6 +175,18 @@ def test_every_setting_is_an_option():
     assert {name for name in EndpointSettings.model_fields if name not in NOT_OPTIONS} <= set(helped)
     local = {action.dest for group in _parser()._subparsers._group_actions for action in group.choices["llamacpp"]._actions}
     assert {name for name in LlamaCppSettings.model_fields if name not in NOT_OPTIONS} <= local
+
+
+def test_random_weights_are_written_where_they_are_to_be_served(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("capacity.models.model", lambda _: tiny())
+    assert main(["synthesize", "tiny", "--models-dir", str(tmp_path), "--plan"]) == 0
+    assert list(tmp_path.iterdir()) == []
+    assert main(["synthesize", "tiny", "--models-dir", str(tmp_path), "--slots", "4", "--context-tokens", "1000"]) == 0
+    (file,) = tmp_path.iterdir()
+    told = capsys.readouterr().out
+    assert f"-m {file} --host 127.0.0.1 --port 8080 -np 4 -c 4000" in told  # 4 x 1,000
+    assert main(["synthesize", "tiny", "--models-dir", str(tmp_path), "--slots", "0"]) == 2
+    assert "0 slots of 2048 tokens serve nothing" in capsys.readouterr().err
 
 
 def test_a_dummy_server_needs_a_shape_but_no_weights(tmp_path):
