@@ -23,8 +23,8 @@ from probes.runner import ProbeJob, ProbeRequest
 from tests.bench.timing import Timing
 
 WHOLE, QUANTIZATION = "llama-2-7b", "Q4_K_M"
-FEWEST_LAYERS, TIMES_THE_CACHE, TIMES_THE_LAYERS = 2, 1.5, 4
-"""A proxy that fits the processor's caches says nothing of a 7B: the smaller one is half as large again at least."""
+FEWEST_LAYERS, TIMES_THE_CACHE, TIMES_THE_LAYERS = 2, 2.0, 4
+"""A proxy that fits the processor's caches says nothing of a 7B: the smaller one is twice as large at least."""
 PROMPT_TOKENS, OUTPUT_TOKENS = 128, 32
 SECONDS_PER_LAYER, LEAST_SECONDS = 3.0, 15.0
 """Budget of each measurement."""
@@ -62,9 +62,10 @@ def main() -> list[Timing]:
 
 
 def proxy_layers(whole: ModelSpec, cache_bytes: int) -> tuple[int, int]:
-    """Layers of the two proxies: the fewest whose file is larger than the caches, and four times as many, half of the whole at most."""
+    """Layers of the two proxies: the fewest whose blocks are larger than the caches, and four times as many, half of the whole at most."""
     counts = range(FEWEST_LAYERS, whole.need("layers") // 2)
-    large = (count for count in counts if tensor_plan(proxy_shape(whole, count), QUANTIZATION).bytes >= TIMES_THE_CACHE * cache_bytes)
+    blocks = sum(tensor.bytes for tensor in tensor_plan(whole, QUANTIZATION).tensors if tensor.name.startswith("blk."))
+    large = (count for count in counts if blocks * count / whole.need("layers") >= TIMES_THE_CACHE * cache_bytes)
     few = next(large, counts[-1])
     return few, max(few + 1, min(TIMES_THE_LAYERS * few, whole.need("layers") // 2))
 

@@ -194,13 +194,15 @@ def test_a_build_is_not_understated_by_the_processor_where_every_layer_is_on_the
 
 
 @pytest.mark.parametrize(
-    ("weights", "offload", "fits"), [(199, False, True), (200, False, False), (199, True, False), (None, False, False)]
+    ("weights", "offload", "fits"),
+    [(199, False, "fit"), (299, False, "nearly fit"), (300, False, ""), (199, True, ""), (None, False, "")],
 )
 def test_weights_that_fit_the_processors_caches_say_little_of_a_model_that_does_not(weights, offload, fits):
     environment = Environment(cache_bytes=200_000_000)
     size = None if weights is None else weights * 1_000_000
     doubted = with_doubts(measured(generation(40.0), environment=environment, weights_bytes=size, gpu_offload=offload))
-    assert any("fit into the processor's caches (0.20 GB)" in doubt for doubt in doubted.doubts) is fits
+    said = [doubt for doubt in doubted.doubts if "into the processor's caches (0.20 GB)" in doubt]
+    assert [f"GB) {fits} into" in doubt for doubt in said] == ([True] if fits else [])
     assert not any("caches" in doubt for doubt in doubted.verdict_doubts)
 
 
