@@ -183,7 +183,7 @@ def serving_curve(
     counts = _counts(max(1, floor(cap)))
     states = closed_loop(cost, device, parameters, load, concurrency=np.array(counts, dtype=np.float64), cap=cap, layout=layout)
     points = _points(states, counts, copies, load, interval)
-    note = "; ".join([memory.sentence, *_doubts(device, parameters, name)])
+    note = "; ".join([memory.sentence, *_doubts(device, parameters, name, server.gpus)])
     return curve(points, max(1, floor(cap)) * copies, note, layout_name(layout, copies))
 
 
@@ -438,8 +438,9 @@ def _counts(cap: int) -> list[int]:
     return counts if counts[-1] == cap else [*counts, cap]
 
 
-def _doubts(device: Rates, efficiency: Efficiency, engine: str) -> list[str]:
-    doubts = [f"'{field}' is not on the sheet, a typical value is used" for field in device.assumed]
+def _doubts(device: Rates, efficiency: Efficiency, engine: str, gpus: int) -> list[str]:
+    used = [field for field in device.assumed if field != "link_gb_per_s" or gpus > 1]
+    doubts = [f"'{field}' is not on the sheet, a typical value is used" for field in used]
     if not efficiency.fitted and efficiency.basis is not Basis.CALIBRATED:
         doubts.append(f"no measured rows of {engine} on this kind of memory: engine parameters are priors")
     return doubts

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from capacity.accelerators import Accelerator, Server, accelerator, find_accelerator
+from capacity.calibration import ProbePoint, efficiency_from_probes
 from capacity.footprint import Footprint
 from capacity.memory import fit
 from capacity.models import ModelSpec
@@ -12,8 +14,8 @@ from capacity.roofline import efficiency_for
 from dashboard import format as fmt
 from facts.errors import InputError
 from facts.units import BYTES_PER_GIB
-from probes.ledger import cost_of, predicted_tokens_per_s
-from probes.measurement import Environment, LlamaCppSettings, TestResult
+from probes.ledger import cost_of, predicted_tokens_per_s, probe_point
+from probes.measurement import Environment, LlamaCppSettings, Measurement, TestResult
 from probes.progress import Repetition
 from workloads.demand import Workload
 
@@ -41,24 +43,49 @@ class Expectation:
     rests_on: str
 
 
-def expected(machine: Environment, model: ModelSpec, quantization: str) -> Expectation | None:
-    """The expected speed on this machine, from the roofline of its device; None where the model has no such shape or does not fit."""
+def expected(machine: Environment, model: ModelSpec, quantization: str, earlier: Sequence[Measurement] = ()) -> Expectation | None:
+    """The expected speed on this machine: from earlier probes of it among those given, else from the roofline of its device.
+
+    None where the model has no such shape or does not fit.
+    """
     device, rests_on = sheet_of(machine)
+    probes = len(points_of(machine, earlier))
     try:
         if not fit(model, quantization, Server(accelerator=device), PROMPT_TOKENS + ANSWER_TOKENS).fits:
             return None
         cost = cost_of(model, quantization, LlamaCppSettings())
-        prompt = promised(machine, cost, TestResult(name="", n_prompt=PROMPT_TOKENS, n_gen=0))
-        answer = promised(machine, cost, TestResult(name="", n_prompt=0, n_gen=ANSWER_TOKENS))
+        prompt = promised(machine, cost, TestResult(name="", n_prompt=PROMPT_TOKENS, n_gen=0), earlier)
+        answer = promised(machine, cost, TestResult(name="", n_prompt=0, n_gen=ANSWER_TOKENS), earlier)
     except InputError:
         return None
-    return Expectation(prompt_tokens_per_s=prompt, answer_tokens_per_s=answer, rests_on=rests_on)
+    told = f"{probes} earlier probes of this machine" if probes > 1 else "an earlier probe of this machine"
+    return Expectation(prompt_tokens_per_s=prompt, answer_tokens_per_s=answer, rests_on=told if probes else rests_on)
 
 
-def promised(machine: Environment, cost: Footprint, test: TestResult | Repetition) -> float:
+def promised(machine: Environment, cost: Footprint, test: TestResult | Repetition, earlier: Sequence[Measurement] = ()) -> float:
     """The expected speed of one test on this machine, tokens/s of all its sequences, at its own depth."""
     device, _ = sheet_of(machine)
-    return predicted_tokens_per_s(cost, test, device, efficiency_for(ENGINE, device))
+    points = points_of(machine, earlier)
+    efficiency = efficiency_from_probes(points, Server(accelerator=device), engine=ENGINE) if points else efficiency_for(ENGINE, device)
+    return predicted_tokens_per_s(cost, test, device, efficiency)
+
+
+def points_of(machine: Environment, found: Sequence[Measurement]) -> tuple[ProbePoint, ...]:
+    """What usable llama.cpp probes of this very machine say: same host and processor, on the same kind of device."""
+    here = [
+        measurement
+        for measurement in found
+        if measurement.kind == "llamacpp"
+        and measurement.usable_for_verdict
+        and (measurement.environment.host, measurement.environment.cpu) == (machine.host, machine.cpu)
+        and (measurement.gpu_offload and bool(measurement.environment.gpus)) == bool(machine.gpus)
+    ]
+    return tuple(point for measurement in here if (point := probe_point(measurement)) is not None)
+
+
+def before(measurement: Measurement, found: Sequence[Measurement]) -> tuple[Measurement, ...]:
+    """Those that were there when a measurement was begun: what is predicted for it may rest on no other."""
+    return tuple(other for other in found if other.created < measurement.created)
 
 
 def context_of(load: Workload) -> int:

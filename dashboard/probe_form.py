@@ -76,7 +76,7 @@ def form(machine: Environment) -> None:
         said, depth_place = st.empty(), st.container()
         more = _more(spec, quantization, machine.memory_bytes, whole=chosen in whole)
         shape = spec if more.layers is None else proxy_shape(spec, more.layers)
-        hoped = expected(machine, shape, quantization)
+        hoped = expected(machine, shape, quantization, state.saved_measurements())
         with said.container():
             parts.text(what_it_takes(spec, more.layers, quantization, seconds, hoped))
         with depth_place:

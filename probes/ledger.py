@@ -162,6 +162,24 @@ def cost_of(
     return footprint(shape, quantization, kv_bits=kv_bits, file_bytes=file_bytes)
 
 
+def probe_point(measurement: Measurement) -> ProbePoint | None:
+    """What a llama.cpp measurement of a model of the catalogue says of its machine; None where it says nothing."""
+    prompt, generation = measurement.prompt_test, measurement.generation_test
+    if not measurement.model_id or (prompt is None and generation is None):
+        return None
+    return ProbePoint(
+        model=model(measurement.model_id),
+        quantization=measurement.quantization,
+        prompt_tokens=float(prompt.n_prompt) if prompt else 512.0,
+        prompt_tokens_per_s=prompt.median if prompt else None,
+        prompt_depth_tokens=float(prompt.depth) if prompt else 0.0,
+        generated_tokens=float(generation.n_gen) if generation else 128.0,
+        generated_tokens_per_s=generation.median if generation else None,
+        generated_depth_tokens=float(generation.depth) if generation else 0.0,
+        file_bytes=_file_bytes(measurement),
+    )
+
+
 def predicted_tokens_per_s(cost: Footprint, test: TestResult | Repetition, sheet: Accelerator, efficiency: Efficiency) -> float:
     """The estimate of what one test measures: the same tokens over the same time."""
     device = rates(sheet, cost.compute, efficiency)
@@ -292,7 +310,7 @@ def _llamacpp_lines(measurement: Measurement, earlier: Sequence[Measurement]) ->
     if not measurement.model_id:
         raise InputError("its model is not in the catalogue")
     shape, (sheet, own_sheet) = model(measurement.model_id), _sheet(measurement)
-    points = [point for one in earlier if one.usable_for_verdict and (point := _point(one)) is not None]
+    points = [point for one in earlier if one.usable_for_verdict and (point := probe_point(one)) is not None]
     if points:
         efficiency = efficiency_from_probes(points, Server(accelerator=sheet), engine=measurement.engine)
         basis, rests_on = Basis.CALIBRATED, f"{len(points)} earlier measurements of this machine"
@@ -311,23 +329,6 @@ def _llamacpp_lines(measurement: Measurement, earlier: Sequence[Measurement]) ->
 
 def _file_bytes(measurement: Measurement) -> float | None:
     return float(measurement.weights_bytes) if measurement.weights_bytes else None
-
-
-def _point(measurement: Measurement) -> ProbePoint | None:
-    prompt, generation = measurement.prompt_test, measurement.generation_test
-    if not measurement.model_id or (prompt is None and generation is None):
-        return None
-    return ProbePoint(
-        model=model(measurement.model_id),
-        quantization=measurement.quantization,
-        prompt_tokens=float(prompt.n_prompt) if prompt else 512.0,
-        prompt_tokens_per_s=prompt.median if prompt else None,
-        prompt_depth_tokens=float(prompt.depth) if prompt else 0.0,
-        generated_tokens=float(generation.n_gen) if generation else 128.0,
-        generated_tokens_per_s=generation.median if generation else None,
-        generated_depth_tokens=float(generation.depth) if generation else 0.0,
-        file_bytes=_file_bytes(measurement),
-    )
 
 
 def _sheet(measurement: Measurement) -> tuple[Accelerator, bool]:

@@ -14,7 +14,7 @@ from facts.records import Basis
 from selector import risk
 from selector.labels import more_labels
 from selector.recommendation import tree_pick
-from selector.results import Leaf, OptionResult, PathStep, Recommendation
+from selector.results import Arm, Leaf, OptionResult, PathStep, Recommendation
 from selector.sensitivity import Simulation
 from selector.sentences import reason
 from selector.tasks import task_of
@@ -53,12 +53,28 @@ def what_it_rests_on(recommendation: Recommendation, not_kept: str) -> None:
         st.warning(fmt.markdown_literal(alarm))
     if not_kept:
         st.warning(fmt.markdown_literal(not_kept))
+    for option in recommendation.options:
+        if option.arm is Arm.OWN:
+            parts.text(own_sentence(option))
     for said in (recommendation.choice.why_they_differ, recommendation.choice.tie_broken):
         if said:
             parts.text(said)
     parts.text(f"{recommendation.measured.sentence} {report.measured_share(recommendation)}")
     with st.container(horizontal=True):
         st.page_link("dashboard/pages/measure.py", label="Measure this machine")
+
+
+def own_sentence(option: OptionResult) -> str:
+    """What became of an option of the user's own."""
+    if option.total_usd is None:
+        return f"Your own option, {option.title}, has no bill: {reason(option.refused_because)}."
+    said = f"Your own option, {option.title}, costs {fmt.usd(option.total_usd)}"
+    if option.plan is not None:
+        said += f" with {option.plan.replicas} of {option.plan.server}"
+    if not option.feasible:
+        return f"{said}, and is refused: {reason(option.refused_because)}."
+    chance = f"once its {fmt.share(option.quality.probability)} chance of being good enough is counted"
+    return f"{said}; {fmt.usd(option.expected_usd)} are expected {chance}."
 
 
 def what_would_flip(recommendation: Recommendation, doubted: Doubted | None) -> None:

@@ -10,7 +10,7 @@ from capacity.models import model
 from capacity.tensors import tensor_plan
 from dashboard import fit_section, measure_ledger, measure_server, parts, probe_form, state, uploads
 from dashboard import format as fmt
-from dashboard.expectation import promised
+from dashboard.expectation import before, promised
 from facts.errors import InputError
 from facts.settings import settings
 from probes.build import BuildPhase, BuildState, build_state
@@ -205,9 +205,9 @@ def live(job: ProbeJob) -> None:
     repetitions = [event for event in job.events if isinstance(event, Repetition)]
     for event in repetitions:
         latest[bool(event.n_gen), event.slots > 1] = event
-    cards = [event for _, event in sorted(latest.items())]
+    cards, earlier = [event for _, event in sorted(latest.items())], state.saved_measurements() if latest else ()
     for column, event in zip(st.columns(max(2, len(cards))), cards, strict=False):
-        like = promise(job.request, event)
+        like = promise(job.request, event, earlier)
         of_it = f"{fmt.share(event.tokens_per_s / like)} of the predicted {fmt.rate(like)}" if like else None
         same = [other for other in repetitions if (other.name, other.variant) == (event.name, event.variant)]
         counted = sum(not other.warmup for other in same)
@@ -218,13 +218,13 @@ def live(job: ProbeJob) -> None:
         column.metric(note, fmt.rate(event.tokens_per_s), delta=of_it, delta_color="off", delta_arrow="off", border=True)
 
 
-def promise(request: ProbeRequest, event: Repetition) -> float | None:
+def promise(request: ProbeRequest, event: Repetition, earlier: tuple[Measurement, ...]) -> float | None:
     """What a repetition's test was predicted to give; None for another setting than the chosen ones, or a file of unknown shape."""
     if request.shape is None or event.variant:
         return None
     try:
         cost = cost_of(request.shape, request.quantization or probe_form.FIRST_QUANTIZATION, request.settings)
-        return promised(this_machine(), cost, event)
+        return promised(this_machine(), cost, event, earlier)
     except InputError:
         return None
 
@@ -288,7 +288,7 @@ def accept() -> None:
 
 
 def predictions(measurement: Measurement) -> dict[str, float]:
-    """By test what was predicted for it on the machine's sheet; of a few layers, of those layers. Nothing for other settings."""
+    """By test what was predicted for it before; of a few layers, of those layers. Nothing for other settings."""
     try:
         if measurement.proxy is not None:
             shape = proxy_shape(model(measurement.proxy.model_id), measurement.proxy.layers)
@@ -299,7 +299,8 @@ def predictions(measurement: Measurement) -> dict[str, float]:
         size = float(measurement.weights_bytes) if measurement.weights_bytes else None
         cost = cost_of(shape, measurement.quantization, measurement.settings, size)
         tests = [test for test in measurement.tests if test.samples_tokens_per_s and not test.variant]
-        return {test.name: promised(measurement.environment, cost, test) for test in tests}
+        earlier = before(measurement, state.saved_measurements())
+        return {test.name: promised(measurement.environment, cost, test, earlier) for test in tests}
     except InputError:
         return {}
 

@@ -99,6 +99,7 @@ def test_an_own_model_on_an_own_device_stands_in_the_decision_and_is_taken_out_a
     assert not decision.exception
     shown = said(decision) + " ".join(table.value.to_string() for table in decision.table)
     assert name in shown
+    assert f"Your own option, {name}, costs $" in said(decision)
     assert decision.session_state["state.scenario"].own == (option,)
     assert "Your own options do not fit into an address" in said(on("report", decision))
     back = on("measure", decision)

@@ -9,7 +9,7 @@ from capacity.accelerators import accelerator
 from capacity.models import model
 from capacity.throughput import ServingCurve, Throughput
 from dashboard import measure_charts
-from dashboard.expectation import Expectation, context_of, out_of_reach, promised
+from dashboard.expectation import Expectation, before, context_of, expected, out_of_reach, promised
 from facts.records import Basis
 from facts.settings import settings
 from probes.build import BuildPhase, BuildState
@@ -206,6 +206,22 @@ def test_every_test_has_its_own_prediction():
     assert deep < 0.8 * alone < alone < four < 4 * alone
     small = cost_of(model("qwen3-0.6b"), "Q4_K_M", LlamaCppSettings(kv_type="q4_0"))
     assert deep < promised(plain.environment, small, answer.model_copy(update={"depth": 16_384})) < alone
+
+
+def test_an_earlier_probe_of_this_very_machine_is_what_the_next_one_is_expected_to_do():
+    """On a stand-in sheet 512-token prompts would be read far slower than this machine was seen to."""
+    first = in_process("qwen3-0.6b", 1500.0, 90.0)
+    machine, spec = first.environment, model("qwen3-0.6b")
+    alone, known = expected(machine, spec, "Q4_K_M"), expected(machine, spec, "Q4_K_M", (first,))
+    assert alone.prompt_tokens_per_s < 500.0
+    assert (known.prompt_tokens_per_s, known.answer_tokens_per_s) == pytest.approx((1500.0, 90.0))
+    assert known.rests_on == "an earlier probe of this machine"
+    elsewhere = in_process("qwen3-0.6b", 1500.0, 90.0, host="b")
+    doubtful = first.model_copy(update={"verdict_doubts": ("something else was running",)}).sealed()
+    assert expected(machine, spec, "Q4_K_M", (elsewhere, doubtful)) == alone
+    later = in_process("qwen3-0.6b", 1500.0, 90.0, day=1)
+    assert before(first, (first, later)) == ()
+    assert before(later, (first, later)) == (first,)
 
 
 def test_the_context_of_a_workload_is_its_prompt_and_half_its_answer():
