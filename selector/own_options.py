@@ -17,6 +17,18 @@ from pricing.prices import OWN, RentalClass, RentalPrice, ServerPrice
 BASIS: Final = Basis.ASSUMED
 ENGINES: Final = ("vllm", "sglang", "trtllm", "llama.cpp", "mlx")
 MOST: Final = 8
+LONGEST_NAME: Final = 80
+SHEET_LIMITS: Final = {
+    "memory_gb": (0.1, 100_000.0),
+    "mem_bw_gb_per_s": (0.1, 1_000_000.0),
+    "fp16_tflops": (0.001, 1_000_000.0),
+    "fp8_tflops": (0.001, 1_000_000.0),
+    "int8_tops": (0.001, 1_000_000.0),
+    "fp4_tflops": (0.001, 1_000_000.0),
+    "link_gb_per_s": (0.0, 100_000.0),
+    "tdp_w": (0.1, 100_000.0),
+}
+"""Figures of a data sheet outside these are a slip of the unit."""
 
 
 class OwnOption(Fact):
@@ -69,6 +81,13 @@ class OwnOption(Fact):
             raise ValueError("give either device, the id of a catalogued one, or sheet, your own")
         if self.engine not in ENGINES:
             raise ValueError(f"engine '{self.engine}' is none of {', '.join(ENGINES)}")
+        for record in (self.shape, self.sheet):
+            if record is not None and not 0 < len(record.name) <= LONGEST_NAME:
+                raise ValueError(f"a name of {len(record.name)} characters is none: give 1 to {LONGEST_NAME}")
+        for field, (low, high) in SHEET_LIMITS.items() if self.sheet is not None else ():
+            figure = getattr(self.sheet, field)
+            if figure is not None and not low <= figure <= high:
+                raise ValueError(f"{field} of your own device is {figure:g}: a data sheet states {low:g} to {high:,.0f}")
         try:
             quantization(self.quantization)
             self.spec.params_total  # noqa: B018 - counts them, or says what is missing

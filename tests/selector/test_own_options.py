@@ -175,6 +175,13 @@ print([option.plan.output_tokens_per_s for option in found.options if option.arm
         ('model = "qwen3-8b"\nplacement = "owned"', SHEET, "server_usd_per_gpu and server_kw_per_gpu are missing"),
         ('model = "qwen3-8b"\ndevice = "nvidia-l4"\nplacement = "owned"\nserver_usd_per_gpu = 5', "", "go together"),
         ('model = "qwen3-8b"\nplacement = "owned"', SHEET.replace("fp16_tflops = 362", ""), "'fp16_tflops' is not known"),
+        (
+            OWNED,
+            SHAPE + SHEET.replace("864", "1e300"),
+            "mem_bw_gb_per_s of your own device is 1e[+]300: a data sheet states 0.1 to 1,000,000",
+        ),
+        (OWNED, SHAPE + SHEET.replace("memory_gb = 48", "memory_gb = 48e9"), "memory_gb of your own device is 4.8e[+]10"),
+        (OWNED, SHAPE + SHEET.replace("New card", "x" * 81), "a name of 81 characters is none: give 1 to 80"),
         ('device = "nvidia-l4"\nplacement = "rented"', SHAPE.replace('architecture = "qwen3"', ""), "'architecture' is not known"),
         ('model = "qwen3-8b"\ndevice = "nvidia-l4"\nplacement = "rented"\ngpus = 0', "", "gpus"),
     ],
