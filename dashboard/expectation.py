@@ -49,7 +49,7 @@ def expected(machine: Environment, model: ModelSpec, quantization: str, earlier:
     None where the model has no such shape or does not fit.
     """
     device, rests_on = sheet_of(machine)
-    probes = len(points_of(machine, earlier))
+    points, doubtful = points_of(machine, earlier)
     try:
         if not fit(model, quantization, Server(accelerator=device), PROMPT_TOKENS + ANSWER_TOKENS).fits:
             return None
@@ -58,29 +58,36 @@ def expected(machine: Environment, model: ModelSpec, quantization: str, earlier:
         answer = promised(machine, cost, TestResult(name="", n_prompt=0, n_gen=ANSWER_TOKENS), earlier)
     except InputError:
         return None
-    told = f"{probes} earlier probes of this machine" if probes > 1 else "an earlier probe of this machine"
-    return Expectation(prompt_tokens_per_s=prompt, answer_tokens_per_s=answer, rests_on=told if probes else rests_on)
+    if points:
+        kind = "doubtful earlier probe" if doubtful else "earlier probe"
+        rests_on = f"{len(points)} {kind}{'s' if len(points) > 1 else ''} of this machine"
+    return Expectation(prompt_tokens_per_s=prompt, answer_tokens_per_s=answer, rests_on=rests_on)
 
 
 def promised(machine: Environment, cost: Footprint, test: TestResult | Repetition, earlier: Sequence[Measurement] = ()) -> float:
     """The expected speed of one test on this machine, tokens/s of all its sequences, at its own depth."""
     device, _ = sheet_of(machine)
-    points = points_of(machine, earlier)
+    points, _ = points_of(machine, earlier)
     efficiency = efficiency_from_probes(points, Server(accelerator=device), engine=ENGINE) if points else efficiency_for(ENGINE, device)
     return predicted_tokens_per_s(cost, test, device, efficiency)
 
 
-def points_of(machine: Environment, found: Sequence[Measurement]) -> tuple[ProbePoint, ...]:
-    """What usable llama.cpp probes of this very machine say: same host and processor, on the same kind of device."""
+def points_of(machine: Environment, found: Sequence[Measurement]) -> tuple[tuple[ProbePoint, ...], bool]:
+    """(what llama.cpp probes of this very machine say, whether they are doubtful): same host and processor, on the same kind of device.
+
+    Doubtful ones stand in only where there are no others: they are nearer to this machine than a data sheet of another.
+    """
     here = [
         measurement
         for measurement in found
         if measurement.kind == "llamacpp"
-        and measurement.usable_for_verdict
         and (measurement.environment.host, measurement.environment.cpu) == (machine.host, machine.cpu)
         and (measurement.gpu_offload and bool(measurement.environment.gpus)) == bool(machine.gpus)
+        and probe_point(measurement) is not None
     ]
-    return tuple(point for measurement in here if (point := probe_point(measurement)) is not None)
+    usable = [measurement for measurement in here if measurement.usable_for_verdict]
+    points = tuple(point for measurement in usable or here if (point := probe_point(measurement)) is not None)
+    return points, not usable
 
 
 def before(measurement: Measurement, found: Sequence[Measurement]) -> tuple[Measurement, ...]:

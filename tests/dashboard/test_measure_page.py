@@ -215,10 +215,12 @@ def test_an_earlier_probe_of_this_very_machine_is_what_the_next_one_is_expected_
     alone, known = expected(machine, spec, "Q4_K_M"), expected(machine, spec, "Q4_K_M", (first,))
     assert alone.prompt_tokens_per_s < 500.0
     assert (known.prompt_tokens_per_s, known.answer_tokens_per_s) == pytest.approx((1500.0, 90.0))
-    assert known.rests_on == "an earlier probe of this machine"
-    elsewhere = in_process("qwen3-0.6b", 1500.0, 90.0, host="b")
-    doubtful = first.model_copy(update={"verdict_doubts": ("something else was running",)}).sealed()
-    assert expected(machine, spec, "Q4_K_M", (elsewhere, doubtful)) == alone
+    assert known.rests_on == "1 earlier probe of this machine"
+    assert expected(machine, spec, "Q4_K_M", (in_process("qwen3-0.6b", 1500.0, 90.0, host="b"),)) == alone
+    doubtful = in_process("qwen3-0.6b", 1200.0, 90.0, verdict_doubts=("something else was running",))
+    assert expected(machine, spec, "Q4_K_M", (doubtful, first)) == known
+    stand_in = expected(machine, spec, "Q4_K_M", (doubtful,))
+    assert (round(stand_in.prompt_tokens_per_s), stand_in.rests_on) == (1200, "1 doubtful earlier probe of this machine")
     later = in_process("qwen3-0.6b", 1500.0, 90.0, day=1)
     assert before(first, (first, later)) == ()
     assert before(later, (first, later)) == (first,)
