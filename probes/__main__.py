@@ -513,6 +513,9 @@ def _print(measurement: Measurement) -> None:
     if isinstance(measurement.settings, LlamaCppSettings):
         out.print(_how(measurement, measurement.settings))
     out.print(_tests_table(measurement) if measurement.tests else _levels_table(measurement))
+    told = _engine_table(measurement)
+    if told is not None:
+        out.print(told)
     generation = measurement.generation_test
     if generation is not None and measurement.weights_bytes and measurement.proxy is None and not _is_mixture(measurement):
         weights_gb = measurement.weights_bytes / BYTES_PER_GB
@@ -587,13 +590,21 @@ def _tests_table(measurement: Measurement) -> Table:
 
 
 def _levels_table(measurement: Measurement) -> Table:
+    columns = ("output_rate", "request_rate", "ttft.p50", "ttft.p95", "tpot.p50", "tpot.p95", "error_share")
+    table = _table("level", "tokens/s out", "requests/s", "TTFT p50 ms", "p95", "TPOT p50 ms", "p95", "errors", "n")
+    return _with_levels(table, measurement, columns)
+
+
+def _engine_table(measurement: Measurement) -> Table | None:
+    """What the engine says of itself; None where it says nothing."""
+    if not any(figure.name.endswith(".engine_prompt.p50") for figure in measurement.derived):
+        return None
+    columns = ("engine_prompt.p50", "outside_engine.p50", "engine_tpot.p50")
+    return _with_levels(_table("by its own clock", "prompt p50 ms", "TTFT beside it", "TPOT p50 ms", "n"), measurement, columns)
+
+
+def _with_levels(table: Table, measurement: Measurement, columns: tuple[str, ...]) -> Table:
     values = {figure.name: figure.value for figure in measurement.derived}
-    columns: tuple[str, ...] = ("output_rate", "request_rate", "ttft.p50", "ttft.p95", "tpot.p50", "tpot.p95", "error_share")
-    heads: tuple[str, ...] = ("level", "tokens/s out", "requests/s", "TTFT p50 ms", "p95", "TPOT p50 ms", "p95", "errors", "n")
-    if any(name.endswith(".engine_prompt.p50") for name in values):
-        columns = (*columns[:4], "outside_engine.p50", *columns[4:6], "engine_tpot.p50", columns[6])
-        heads = (*heads[:5], "outside engine p50", *heads[5:7], "by the engine p50", *heads[7:])
-    table = _table(*heads)
     for level in measurement.levels:
         found = [values.get(f"{level.name}.{column}") for column in columns]
         table.add_row(level.name, *("-" if value is None else f"{value:.2f}" for value in found), str(len(level.requests)))

@@ -31,6 +31,8 @@ LAG_LIMIT_MS = 10.0
 ANSWERS_HELD = 10.0
 """An open loop is held for so many answers' length at least before its rate is read."""
 LENGTH_MISSED_SHARE = 0.05
+CACHED_TOLD = 0.01
+"""Share of the prompt tokens out of a cache up to which nothing is said: two prompts begin with the same letter."""
 CACHED_SHARE = 0.05
 """Share of the prompt tokens out of a cache above which a level says nothing of the prompts themselves."""
 CACHE_TIMES = 1.5
@@ -164,6 +166,7 @@ def _endpoint(measurement: Measurement) -> Iterator[Doubt]:
         cached = sum(request.cached_input_tokens or 0 for request in good)
         if cached:
             share = cached / max(1, cached, sum(request.input_tokens or 0 for request in good))
+        if cached and share > CACHED_TOLD:
             text = f"{level.name}: {cached:,} prompt tokens ({share:.0%}) came from the server's cache, so TTFT reads low"
             yield Doubt(text=text, blocks=share > CACHED_SHARE)  # a template's own beginning is the same in every prompt
         yield from _outside(level, values)

@@ -22,6 +22,8 @@ MAX_BYTES_PER_TOKEN = 4_000
 PIECES_PER_BYTE_CAP = 1 / 16
 """An answer may come in so many pieces per byte it may have: one that drips byte by byte fills the memory long before its cap of bytes."""
 MAX_ERROR_CHARACTERS = 200
+MOST_CLOSED = 16
+"""Kept connections that a request may find closed before that counts as its failure."""
 MOST_TOKENS = 10**12
 """A count of tokens above this is none."""
 LONGEST_MS = 1e9
@@ -77,6 +79,7 @@ class Stream:
         self._pieces: list[tuple[float, bytes]] = []
         self._status = 0
         self._error = ""
+        self._fresh = False
         self.size_bytes = 0
 
     @property
@@ -90,12 +93,30 @@ class Stream:
         return self._pieces
 
     async def read(self, client: httpx.AsyncClient, url: str, body: dict[str, Any], timeout_s: float) -> None:
-        """Send the request and keep what comes; whatever fails becomes this request's error."""
+        """Send the request and keep what comes; whatever fails becomes this request's error.
+
+        A kept connection that the server has closed meanwhile is no failure of it: the request goes out again over another, as curl does.
+        llama-server closes after every streamed answer and says keep-alive all the same, which meets one request in seven.
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                for last in [*[False] * MOST_CLOSED, True]:
+                    if await self._attempt(client, url, body, last=last):
+                        break
+        except TimeoutError:
+            self._error = f"no end within {timeout_s:g} s"
+        except httpx.HTTPError as error:
+            self._error = f"{type(error).__name__}: {error}"[:MAX_ERROR_CHARACTERS]
+        self._done = time.perf_counter()
+        self.size_bytes = sum(len(piece) for _, piece in self._pieces)
+
+    async def _attempt(self, client: httpx.AsyncClient, url: str, body: dict[str, Any], *, last: bool) -> bool:
+        """One sending; False where a kept connection was closed before anything of an answer came."""
         clock, pieces, size = time.perf_counter, self._pieces, 0
         most_pieces = int(self._most_bytes * PIECES_PER_BYTE_CAP)
-        self._sent = clock()
+        self._sent, self._fresh = clock(), False
         try:
-            async with asyncio.timeout(timeout_s), client.stream("POST", url, json=body, extensions={"trace": self._follow}) as response:
+            async with client.stream("POST", url, json=body, extensions={"trace": self._follow}) as response:
                 self._headers = clock()
                 self._status = response.status_code
                 async for piece in response.aiter_raw():
@@ -107,15 +128,16 @@ class Stream:
                     if len(pieces) > most_pieces:
                         self._error = f"the answer comes in more than {most_pieces} pieces: the server drips it"
                         break
-        except TimeoutError:
-            self._error = f"no end within {timeout_s:g} s"
-        except httpx.HTTPError as error:
-            self._error = f"{type(error).__name__}: {error}"[:MAX_ERROR_CHARACTERS]
-        self._done = clock()
-        self.size_bytes = size
+        except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+            if last or self._fresh or self._headers or pieces:
+                raise
+            return False
+        return True
 
     async def _follow(self, event: str, _info: dict[str, Any]) -> None:
         """The request leaves when its headers do: in a burst that is later than when it was asked for."""
+        if event.startswith("connection.connect"):
+            self._fresh = True
         if event.endswith("send_request_headers.started"):
             self._sent = time.perf_counter()
 

@@ -25,9 +25,10 @@ class Behaviour:
     usage: whether it sends usage when asked
     cached_tokens: what it says it had in its prefix cache
     timings: what llama-server would say of its own work in the last event: None for nothing
+    closes: whether it closes the connection after each answer, as llama-server does, without saying so
     timings_each: whether it says so in every event
     trick: '', 'truncate', 'bad_json', 'endless', 'long_line', 'redirect', 'html', 'stall', 'cut', 'error_event', 'huge_header',
-        'drip', 'claims_10_gb', 'deep_json', 'many_headers'
+        'drip', 'hang_up', 'claims_10_gb', 'deep_json', 'many_headers'
     listing: bytes that it answers to GET /models with, empty for a proper list; b'drip' never ends
     models: names in its model list
     """
@@ -44,6 +45,7 @@ class Behaviour:
     cached_tokens: int = 0
     timings: dict | None = None
     timings_each: bool = False
+    closes: bool = False
     trick: str = ""
     models: tuple[str, ...] = ("fake-model",)
     listing: bytes = b""
@@ -100,6 +102,9 @@ class FakeServer:
                 body = await reader.readexactly(int(headers.get("content-length", 0)))
                 self.headers.append(headers)
                 await self._answer(lines[0].split(" ")[1], json.loads(body or b"{}"), writer)
+                if self.behaviour.closes:
+                    await asyncio.sleep(0.001)
+                    return
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass
         finally:
@@ -118,6 +123,8 @@ class FakeServer:
         broken = self.behaviour.fail_after and len(self.requests) > self.behaviour.fail_after
         if broken or (self.behaviour.fail_every and len(self.requests) % self.behaviour.fail_every == 0):
             return await self._whole(writer, "500 Internal Server Error", "broken")
+        if self.behaviour.trick == "hang_up":
+            return writer.close()
         if self.behaviour.trick == "redirect":
             return await self._whole(writer, "302 Found", "", "Location: http://10.0.0.1/\r\n")
         if self.behaviour.trick == "html":

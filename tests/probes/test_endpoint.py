@@ -1,3 +1,4 @@
+import asyncio
 import contextlib
 import itertools
 import json
@@ -17,7 +18,7 @@ from probes import endpoint
 from probes.endpoint import check_url, measure_endpoint
 from probes.measurement import Contention, EndpointSettings, Measurement, Status
 from probes.send import send_measurement
-from probes.stream import Reading, Stream
+from probes.stream import Reading, Stream, open_client
 from tests.probes.fake_server import Behaviour, FakeServer
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -121,6 +122,31 @@ def test_a_server_without_usage_is_counted_by_events_and_says_so():
     assert any("no usage" in doubt for doubt in measurement.doubts)
 
 
+@pytest.mark.parametrize("concurrency", [1, 8])
+def test_a_kept_connection_that_the_server_has_closed_is_no_failed_request(concurrency):
+    """llama-server closes after each streamed answer, without saying so: the next request may be on its way already."""
+    measurement, server = measure(Behaviour(closes=True), concurrencies=(concurrency,), seconds_per_level=1.0, output_tokens=2)
+    level = measurement.levels[0]
+    assert len(level.requests) > 20
+    assert [request.error for request in level.requests if request.error] == []
+    assert len(server.requests) >= len(level.requests)
+
+
+def test_a_server_that_closes_every_connection_unanswered_is_an_error_and_not_asked_for_ever():
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(FakeServer(Behaviour(trick="hang_up")))
+        found = asyncio.run(one_request(server.url))
+    assert found.error.startswith(("RemoteProtocolError", "ReadError"))
+    assert len(server.requests) == 1
+
+
+async def one_request(url: str):
+    stream = Stream(scheduled=0.0, zero=0.0, most_bytes=10_000)
+    async with open_client(url, key=None, timeout_s=5.0) as client:
+        await stream.read(client, f"{url}/chat/completions", {"messages": [{"role": "user", "content": "a"}], "max_tokens": 1}, 5.0)
+    return stream.timing()
+
+
 TIMINGS = {"cache_n": 3, "prompt_n": 60, "prompt_ms": 5.0, "predicted_n": 6, "predicted_ms": 20.0}
 """As llama-server ends a stream."""
 
@@ -177,6 +203,13 @@ def test_the_beginning_of_every_prompt_in_a_cache_is_said_and_keeps_nothing_from
     measurement, _ = measure(Behaviour(cached_tokens=16), input_tokens=400)
     assert any("(4%) came from the server's cache" in doubt for doubt in measurement.doubts)
     assert not any("cache" in doubt for doubt in measurement.verdict_doubts)
+
+
+def test_a_first_letter_in_a_cache_is_nothing_to_say():
+    """1 of 200 prompt tokens is half a hundredth; 4 are two hundredths."""
+    for cached, said in ((1, False), (4, True)):
+        measurement, _ = measure(Behaviour(cached_tokens=cached), input_tokens=200)
+        assert any("cache" in doubt for doubt in measurement.doubts) is said
 
 
 def test_no_more_is_asked_than_a_measurement_has_room_for(monkeypatch):
