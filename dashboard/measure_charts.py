@@ -51,10 +51,14 @@ def load_curve(measured: ServingCurve, predicted: ServingCurve | None = None, *,
 
 def knee_sentence(points: Sequence[Throughput], top: Throughput | None) -> str:
     """Where waiting begins to grow faster than throughput, in a sentence."""
+    if top is None and points:
+        only = points[0]
+        at = f"{only.concurrency} in flight: {fmt.rate(only.output_tokens_per_s)}, TTFT {fmt.milliseconds(only.ttft_ms)}"
+        return f"{at}; one level says nothing of a knee"
     if top is None:
         return "No level was held long enough to say where the knee is."
     at = f"{top.concurrency} in flight: {fmt.rate(top.output_tokens_per_s)}, TTFT {fmt.milliseconds(top.ttft_ms)}"
-    if top is points[-1] and len(points) > 1:
+    if top is points[-1]:
         return f"No knee up to {at}; a higher load may still pay"
     return f"The knee is at {at}; beyond it answers wait more than throughput grows"
 

@@ -52,13 +52,13 @@ def knee(points: Sequence[Throughput]) -> Throughput | None:
     """The load beyond which waiting grows faster than throughput: the point of greatest power, output rate over response time.
 
     Power is Kleinrock's (1979); response time is TTFT plus 128 tokens at TPOT, so that curves of different lengths have one knee.
-    None without a point.
+    None with fewer than two points: one load says nothing of others.
     """
 
     def power(point: Throughput) -> float:
         return point.output_tokens_per_s / max(point.ttft_ms + KNEE_TOKENS * point.tpot_ms, 1e-9)
 
-    return max(points, key=power, default=None)
+    return max(points, key=power) if len(points) > 1 else None
 
 
 # ---- below: how ----

@@ -305,6 +305,8 @@ def test_the_knee_is_where_rate_over_response_time_is_greatest():
     points = (point(1, 100, 100, 10), point(4, 380, 120, 10.5), point(16, 400, 900, 40))
     assert knee(points) is points[1]
     assert knee(()) is None
+    assert knee(points[:1]) is None
+    assert measure_charts.load_curve(curve(points[0])).title == "1 in flight: 100 tokens/s, TTFT 100 ms; one level says nothing of a knee"
     drawn = measure_charts.load_curve(curve(*points), curve(point(1, 120, 90, 9), point(64, 4000, 90, 9)))
     assert drawn.title.startswith("The knee is at 4 in flight: 380 tokens/s")
     assert [list(trace.x) for trace in drawn.figure.data[:2]] == [[1], [1, 4, 16]]  # the prediction no further than was measured
