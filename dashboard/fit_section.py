@@ -12,7 +12,7 @@ import streamlit as st
 from capacity.accelerators import Accelerator, Server, accelerator, accelerators
 from capacity.choices import LOCAL_PRECISIONS, SERVING_PRECISIONS, PrecisionChoice, precision_choices
 from capacity.gguf_header import GgufFile, read_gguf_beginning
-from capacity.hf_config import read_config, slug
+from capacity.hf_config import fetch_config, read_config, slug
 from capacity.memory import fit
 from capacity.models import ModelSpec, model, models, quantization
 from capacity.throughput import ServingCurve, serving_curve
@@ -22,7 +22,7 @@ from facts.errors import InputError
 from facts.records import validated
 from facts.units import BYTES_PER_GB
 
-CATALOGUE, CONFIG, GGUF = "From the catalogue", "Its config.json", "Its GGUF file"
+CATALOGUE, CONFIG, HUB, GGUF = "From the catalogue", "Its config.json", "Its name on Hugging Face", "Its GGUF file"
 OWN_DEVICE = "From its data sheet"
 ENGINES = ("vllm", "sglang", "trtllm", "llama.cpp", "mlx")
 LOCAL_ENGINES = frozenset({"llama.cpp", "mlx"})
@@ -36,6 +36,7 @@ UPLOAD_MB = 64
 FIRST_MODEL, FIRST_DEVICE = "llama-3.1-8b", "nvidia-l40s"
 KEPT_GGUF = "fit.gguf.read"
 """Where the header that was read last is kept in the session: an upload does not outlive its page."""
+KEPT_FETCHED, FETCH_PROBLEM = "fit.hub.read", "fit.hub.problem"
 POINTS_SHOWN = 12
 
 
@@ -75,9 +76,11 @@ def _read(part: Any) -> Any:
 
 
 def _model() -> ModelSpec | None:
-    way = st.radio("Model", (CATALOGUE, CONFIG, GGUF), key="fit.model_from", horizontal=True, persist_state="session")
+    way = st.radio("Model", (CATALOGUE, CONFIG, HUB, GGUF), key="fit.model_from", horizontal=True, persist_state="session")
     if way == CONFIG:
         return _pasted()
+    if way == HUB:
+        return _fetched()
     if way == GGUF:
         return _uploaded()
     names = {spec.id: spec.name for spec in models()}
@@ -107,6 +110,29 @@ def _pasted() -> ModelSpec | None:
         st.caption("Paste the file's text.")
         return None
     return read_config(text, name=name.strip() or "My model", as_of=_today())
+
+
+def _fetched() -> ModelSpec | None:
+    """A repository's config.json, asked for by a press of the button and never by itself."""
+    left, right = st.columns([3, 1], vertical_alignment="bottom")
+    left.text_input("owner/name", max_chars=200, key="fit.hub", placeholder="Qwen/Qwen3-8B", persist_state="session")
+    right.button("Fetch", key="fit.hub_fetch", on_click=_fetch, width="stretch", help="Asks huggingface.co for config.json, 5 s at most.")
+    said: str = st.session_state.pop(FETCH_PROBLEM, "")
+    if said:
+        st.warning(fmt.markdown_literal(said))
+    found: ModelSpec | None = st.session_state.get(KEPT_FETCHED)
+    if found is None:
+        st.caption("Only config.json is asked for, when you press Fetch. Without a network, paste its text instead.")
+        return None
+    parts.text(f"{found.hf_id or found.name}, fetched on {found.source.checked}.")
+    return found
+
+
+def _fetch() -> None:
+    try:
+        st.session_state[KEPT_FETCHED] = fetch_config((st.session_state["fit.hub"] or "").strip(), as_of=_today())
+    except InputError as error:
+        st.session_state[FETCH_PROBLEM] = str(error)
 
 
 def _uploaded() -> ModelSpec | None:

@@ -44,6 +44,8 @@ def form(looked: Looked) -> None:
         )
         middle.selectbox("The model is", list(TUNINGS), format_func=TUNINGS.__getitem__, key="own.tuning", persist_state="session")
         right.text_input("Title, blank for its names", max_chars=80, key="own.title", persist_state="session")
+        if looked.spec not in models() and not looked.spec.licence:
+            right.text_input("Licence of its weights", max_chars=60, key="own.licence", placeholder="unknown", persist_state="session")
         known = "the catalogue's" if looked.device in accelerators() else "wanted"
         if placement == "rented":
             left.number_input(
@@ -99,10 +101,11 @@ def held() -> None:
 def _add(looked: Looked) -> None:
     said, options = st.session_state, tuple(st.session_state.get(state.OWN, ()))
     rented = said["own.placement"] == "rented"
+    licence = (said.get("own.licence") or "").strip() or looked.spec.licence
     stated = {
         "title": (said["own.title"] or "").strip(),
         "model": looked.spec.id if looked.spec in models() else "",
-        "shape": None if looked.spec in models() else looked.spec,
+        "shape": None if looked.spec in models() else looked.spec.model_copy(update={"licence": licence}),
         "device": looked.device.id if looked.device in accelerators() else "",
         "sheet": None if looked.device in accelerators() else looked.device,
         "gpus": looked.gpus,

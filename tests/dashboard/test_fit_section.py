@@ -2,13 +2,16 @@
 
 import json
 
+import pytest
 from streamlit.testing.v1 import AppTest
 
 from capacity.accelerators import Accelerator, Server, accelerator
+from capacity.hf_config import read_config
 from capacity.memory import fit
 from capacity.models import model
 from capacity.throughput import serving_curve
 from dashboard import forms, state
+from facts.errors import InputError
 from facts.records import Source
 from tests.capacity.test_headers_and_configs import LLAMA, TODAY, write_header
 from tests.dashboard.test_pages import decide, on, plain, said
@@ -61,6 +64,33 @@ def test_a_pasted_config_is_the_same_as_the_catalogued_shape_and_what_is_wrong_w
     assert speeds(app) == []
 
 
+def test_a_repository_is_asked_only_when_the_button_is_pressed_and_its_refusal_is_a_sentence(
+    decide: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked_for: list[str] = []
+
+    def fetched(repository: str, *, as_of):
+        asked_for.append(repository)
+        if repository == "some/gone":
+            raise InputError("some/gone has no config.json, or there is no such repository (404); paste a config.json instead")
+        return read_config(json.dumps(LLAMA), name="Fetched", as_of=as_of)
+
+    monkeypatch.setattr("dashboard.fit_section.fetch_config", fetched)
+    app = asked(decide)
+    catalogued = speeds(app)
+    app.radio(key="fit.model_from").set_value("Its name on Hugging Face").run()
+    app.text_input(key="fit.hub").set_value("some/gone").run()
+    assert asked_for == []
+    app.button(key="fit.hub_fetch").click().run()
+    assert "there is no such repository (404)" in " ".join(str(element.value) for element in app.warning)
+    app.text_input(key="fit.hub").set_value(" some/model ").run()
+    app.button(key="fit.hub_fetch").click().run()
+    assert not app.exception
+    assert asked_for == ["some/gone", "some/model"]
+    assert "Fetched, 8.03 B parameters, on" in said(app)
+    assert speeds(app) == catalogued
+
+
 def test_an_uploaded_gguf_header_is_read_and_kept_for_the_session(decide: AppTest, tmp_path) -> None:
     path = tmp_path / "tiny.gguf"
     write_header(path, model("llama-2-7b"), ["token_embd.weight", "output.weight"])
@@ -87,12 +117,14 @@ def test_an_own_model_on_an_own_device_stands_in_the_decision_and_is_taken_out_a
     assert "server_usd_per_gpu and server_kw_per_gpu are missing" in " ".join(str(element.value) for element in app.error)
     app.number_input(key="own.server_usd_per_gpu").set_value(9000.0).run()
     app.number_input(key="own.server_kw_per_gpu").set_value(0.5).run()
+    app.text_input(key="own.licence").set_value("apache-2.0").run()
     app.button(key="own.add").click().run()
     assert not app.exception
     name = "Our Llama in BF16 on My device, own servers"
     assert f"{name} is an option of the decision now." in " ".join(str(element.value) for element in app.success)
     (option,) = app.session_state[state.OWN]
     assert (option.server_usd_per_gpu, option.shape.name, option.sheet.name) == (9000.0, "Our Llama", "My device")
+    assert option.shape.licence == "apache-2.0"
     app.button(key="own.add").click().run()
     assert "is in the decision already" in " ".join(str(element.value) for element in app.error)
     decision = on("decide", app)
