@@ -14,7 +14,7 @@ from capacity.choices import LOCAL_PRECISIONS, SERVING_PRECISIONS, PrecisionChoi
 from capacity.gguf_header import GgufFile, read_gguf_beginning
 from capacity.hf_config import fetch_config, read_config, slug
 from capacity.memory import fit
-from capacity.models import ModelSpec, model, models, quantization
+from capacity.models import BenchmarkScore, ModelSpec, benchmark_attribution, benchmark_scores, model, models, quantization
 from capacity.throughput import ServingCurve, serving_curve
 from dashboard import format as fmt
 from dashboard import own_section, parts, uploads
@@ -232,6 +232,12 @@ def _result(spec: ModelSpec, server: Server, engine: str, precision: str, prompt
     if choices:
         st.markdown("**Other precisions on the same server**")
         parts.table(_precision_table(choices), "Precisions with their size, speed and published loss of quality")
+    scores = benchmark_scores(spec.id)
+    if scores:
+        with st.expander(f"Published benchmark scores ({len(scores)})"):
+            st.caption("Shown beside the model and used for nothing: what its own maker reports, or an article claims, ranks no option.")
+            parts.table(_scores_table(scores), f"Published benchmark scores of {spec.name}")
+            st.caption(fmt.markdown_literal(benchmark_attribution()))
 
 
 @lru_cache(maxsize=64)
@@ -284,6 +290,22 @@ def _precision_table(choices: tuple[PrecisionChoice, ...]) -> pd.DataFrame:
                 "Perplexity": fmt.NOTHING if choice.loss_share is None else f"{choice.loss_share:+.1%} ({choice.loss_of})",
             }
             for choice in choices
+        ]
+    )
+
+
+def _scores_table(scores: tuple[BenchmarkScore, ...]) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {
+                "Benchmark": score.benchmark,
+                "Score": f"{score.score:g}",
+                "How": score.method or fmt.NOTHING,
+                "By": "claimed in an article" if score.claim else "its own maker" if score.self_reported else "others",
+                "As of": score.as_of or fmt.NOTHING,
+                "Source": score.source,
+            }
+            for score in scores
         ]
     )
 

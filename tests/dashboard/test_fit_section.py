@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 from capacity.accelerators import Accelerator, Server, accelerator
 from capacity.hf_config import read_config
 from capacity.memory import fit
-from capacity.models import model
+from capacity.models import benchmark_attribution, benchmark_scores, model
 from capacity.throughput import serving_curve
 from dashboard import forms, state
 from facts.errors import InputError
@@ -45,6 +45,17 @@ def test_a_catalogued_model_is_answered_as_the_estimate_says(decide: AppTest) ->
     assert not app.exception
     assert "on 2 x" in said(app)
     assert app.selectbox(key="fit.precision.True").value == "fp16"
+
+
+def test_published_scores_stand_beside_a_model_with_who_reports_them_and_whose_list_it_is(decide: AppTest) -> None:
+    app = asked(decide)
+    tables = [element.value for element in app.table if "Benchmark" in element.value.columns]
+    assert len(tables) == 1
+    assert len(tables[0]) == len(benchmark_scores("llama-3.1-8b")) > 0
+    assert {plain(cell) for cell in tables[0]["By"]} == {"its own maker"}
+    assert benchmark_attribution() in said(app).replace("\\", "")
+    app.selectbox(key="fit.model").select("modernbert-large").run()
+    assert not [element for element in app.table if "Benchmark" in element.value.columns]
 
 
 def test_a_pasted_config_is_the_same_as_the_catalogued_shape_and_what_is_wrong_with_it_is_a_sentence(decide: AppTest) -> None:
