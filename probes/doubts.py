@@ -31,6 +31,8 @@ LAG_LIMIT_MS = 10.0
 ANSWERS_HELD = 10.0
 """An open loop is held for so many answers' length at least before its rate is read."""
 LENGTH_MISSED_SHARE = 0.05
+WORDLESS_TOLD = 0.05
+"""Share of an answer's tokens without text that is told."""
 CACHED_TOLD = 0.01
 """Share of the prompt tokens out of a cache up to which nothing is said: two prompts begin with the same letter."""
 CACHED_SHARE = 0.05
@@ -173,6 +175,10 @@ def _endpoint(measurement: Measurement) -> Iterator[Doubt]:
         if good and any(request.output_tokens is None for request in good):
             yield Doubt(text=f"{level.name}: the server sent no usage; every event with text was counted as one token")
         yield from _lengths(measurement, level.name, good)
+        wordless, tokens = sum(request.wordless_tokens or 0 for request in good), sum(request.tokens for request in good)
+        if wordless > WORDLESS_TOLD * tokens:
+            text = f"{level.name}: {wordless / tokens:.0%} of the tokens came without text, as from random weights: they count"
+            yield Doubt(text=text)
         achieved = values.get(f"{level.name}.request_rate")
         if (short := _too_short(level, good)) is not None:
             yield short

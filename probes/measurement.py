@@ -354,7 +354,7 @@ class TestResult(Grown):
 class RequestTiming(Grown):
     """One request to an endpoint: monotonic stamps in seconds from the start of the level; -1 where nothing came."""
 
-    ADDED = ("wanted_input_tokens", "wanted_output_tokens", "engine_prompt_ms", "engine_output_ms")
+    ADDED = ("wanted_input_tokens", "wanted_output_tokens", "engine_prompt_ms", "engine_output_ms", "wordless_tokens")
 
     scheduled_s: float
     """When it should have left."""
@@ -369,7 +369,7 @@ class RequestTiming(Grown):
     first_answer_s: float = -1.0
     """First event with text of the answer itself."""
     content_s: tuple[float, ...] = ()
-    """Every event with text."""
+    """Every event with text, and every token whose text is empty."""
     done_s: float = -1.0
     """When the stream ended."""
     input_tokens: int | None = None
@@ -392,6 +392,8 @@ class RequestTiming(Grown):
     """Time that the engine itself says it read the prompt, as llama-server does in `timings.prompt_ms`."""
     engine_output_ms: float | None = None
     """Time that the engine itself says it wrote the answer, from its first token to its last, as in `timings.predicted_ms`."""
+    wordless_tokens: int | None = None
+    """Of the tokens, those that came without text, as random weights and halves of characters do; None where there were none."""
 
     @property
     def ok(self) -> bool:

@@ -181,6 +181,7 @@ class Stream:
             wanted_output_tokens=wanted_output,
             engine_prompt_ms=found.engine_prompt_ms,
             engine_output_ms=found.engine_output_ms,
+            wordless_tokens=found.wordless_tokens,
         )
 
     def _refusal(self) -> str:
@@ -196,6 +197,7 @@ class Reading:
     def __init__(self) -> None:
         self.first = self.first_answer = 0.0
         self.content: list[float] = []
+        self.wordless_tokens: int | None = None
         self.input_tokens: int | None = None
         self.cached_input_tokens: int | None = None
         self.output_tokens: int | None = None
@@ -205,6 +207,7 @@ class Reading:
         self.finish_reason = ""
         self._ended = False
         self._engine_counts: tuple[int | None, int | None, int | None] = (None, None, None)
+        self._wordless: list[float] = []
 
     def read(self, pieces: list[tuple[float, bytes]]) -> str:
         """Take all events in; the first thing wrong, or an empty string."""
@@ -221,6 +224,7 @@ class Reading:
         if not self._ended and not self.finish_reason:
             return "the stream ended before the answer did"
         self._count_as_engine()
+        self._take_wordless()
         return "" if self.content else "an answer without text"
 
     def _line(self, stamp: float, line: bytes) -> str:
@@ -253,6 +257,8 @@ class Reading:
         thought = parts.get("reasoning_content") or parts.get("reasoning")
         if answer or thought or parts.get("tool_calls"):
             self.content.append(stamp)
+        elif "role" not in parts and "" in (parts.get("content"), choice.get("text")):
+            self._wordless.append(stamp)
         if answer:
             self.first_answer = self.first_answer or stamp
         if choice.get("finish_reason"):
@@ -282,6 +288,18 @@ class Reading:
             _count(timings.get("cache_n"), None),
             _count(timings.get("predicted_n"), None),
         )
+
+    def _take_wordless(self) -> None:
+        """Events with empty text count as tokens where each event of the answer is one by the server's own count.
+
+        Random weights name tokens that have no text, and half a character has none yet. The last event may be only the end, and one
+        alone a server's greeting.
+        """
+        if self._wordless and self.output_tokens:
+            missing = self.output_tokens - len(self.content)
+            if missing > 1 and 0 <= len(self._wordless) - missing <= 1:
+                self.wordless_tokens = missing
+                self.content = sorted([*self.content, *self._wordless[:missing]])
 
     def _count_as_engine(self) -> None:
         """The engine's counts stand in where the server sends no usage."""

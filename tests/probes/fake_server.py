@@ -18,6 +18,8 @@ class Behaviour:
     ttft_s, itl_s: waits before the first and before each further token
     words_before: tokens that its chat template adds to a prompt
     role_chunk: whether an empty role chunk comes at once, as vLLM sends it
+    text_every: only every so manyth token has text, as with random weights
+    greeting: whether an empty text comes at once, no token
     reasoning: tokens of reasoning before the answer
     fail_every: each request whose number it divides fails with HTTP 500; 0 for none
     fail_after: every request after so many fails with HTTP 500; 0 for none
@@ -37,6 +39,8 @@ class Behaviour:
     itl_s: float = 0.0
     words_before: int = 7
     role_chunk: bool = True
+    text_every: int = 1
+    greeting: bool = False
     reasoning: int = 0
     fail_every: int = 0
     fail_after: int = 0
@@ -169,6 +173,8 @@ class FakeServer:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
         if behaviour.role_chunk:
             self._event(writer, {"choices": [{"delta": {"role": "assistant", "content": ""}}]})
+        if behaviour.greeting:
+            self._event(writer, {"choices": [{"delta": {"content": ""}}]})
         tokens = int(body.get("max_tokens") or body.get("max_completion_tokens"))
         for number in range(tokens if behaviour.trick != "endless" else 10**9):
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
@@ -176,7 +182,7 @@ class FakeServer:
             part = "reasoning_content" if number < behaviour.reasoning else "content"
             stamps.append(time.perf_counter())
             so_far = {"timings": (behaviour.timings or {}) | {"predicted_n": number + 1}} if behaviour.timings_each else {}
-            self._event(writer, {"choices": [{"delta": {part: "word "}}]} | so_far)
+            self._event(writer, {"choices": [{"delta": {part: "" if (number + 1) % behaviour.text_every else "word "}}]} | so_far)
             await writer.drain()
             if behaviour.trick and number == 2 and await self._trick(behaviour.trick, writer):
                 return

@@ -67,6 +67,34 @@ def test_the_role_chunk_is_not_the_first_token():
     assert request.first_content_s - request.first_chunk_s >= 0.1  # told 0.3; a busy machine reads the first chunk late
 
 
+def test_a_token_without_text_is_a_token_where_the_count_shows_it():
+    """As a server of random weights answers: six tokens, two of them with text, and an end that is no token."""
+    measurement, _ = measure(Behaviour(ttft_s=0.02, itl_s=0.01, text_every=3))
+    requests = measurement.levels[0].requests
+    assert all((request.wordless_tokens, len(request.content_s), request.tokens) == (4, 6, 6) for request in requests)
+    # from the first token, not from the first text two gaps later: five gaps lie between first and last
+    assert all(request.content_s[-1] - request.content_s[0] >= 0.04 for request in requests)
+    assert any("67% of the tokens came without text" in doubt for doubt in measurement.doubts)
+
+
+def test_an_answer_of_tokens_without_any_text_is_no_failure():
+    measurement, _ = measure(Behaviour(itl_s=0.01, text_every=1000))
+    assert figures(measurement)["c2.error_share"] == 0
+    assert measurement.levels[0].requests[0].wordless_tokens == 6
+
+
+def test_an_empty_greeting_is_not_the_first_token():
+    """Six tokens with text and an empty event at once: seven events for six tokens, so one of them is none."""
+    measurement, _ = measure(Behaviour(ttft_s=0.1, itl_s=0.001, greeting=True))
+    assert all(request.ttft_s >= 0.1 and request.wordless_tokens is None for request in measurement.levels[0].requests)
+
+
+@pytest.mark.parametrize("text_every", [1, 3])
+def test_without_the_servers_count_only_text_is_told_from_nothing(text_every):
+    measurement, _ = measure(Behaviour(itl_s=0.01, text_every=text_every, usage=False))
+    assert all(len(request.content_s) == 6 // text_every for request in measurement.levels[0].requests)
+
+
 def test_reasoning_counts_as_text_but_not_as_the_answer():
     measurement, _ = measure(Behaviour(reasoning=4, itl_s=0.01))
     request = measurement.levels[0].requests[0]
