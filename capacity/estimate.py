@@ -6,15 +6,14 @@ import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import hypot
 from pathlib import Path
 
 import numpy as np
 
 from capacity.accelerators import Server
 from capacity.calibration import NO_PROBE, Probe, probes_of
-from capacity.cases import FULLEST, RATES, Case, case_of, read_rows
-from capacity.finite_run import FiniteRun, finite_run
+from capacity.cases import FULLEST, RATES, TIMES, Case, case_of, read_rows
+from capacity.finite_run import LENGTHS_SPREAD, FiniteRun, finite_run
 from capacity.intervals import Interval, interval_class, interval_for
 from capacity.roofline import Efficiency, Layout, Rates, decode_step_s, efficiency_for, prefill_s, rates
 from capacity.throughput import RequestSize, Steady, best_layout, closed_loop, sequence_cap
@@ -27,8 +26,6 @@ TPOT_QUANTILES = {"mean": 1.0, "p50": 0.99, "p90": 1.12, "p95": 1.18, "p99": 1.3
 """Quantiles of a request's time per token over its mean: averaged over the whole answer, so narrow."""
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
 """Share of requests below a statistic."""
-QUANTILE_GRID = (np.arange(200) + 0.5) / 200
-"""Shares at which a distribution of waits is followed."""
 NORMAL_80 = 1.2816
 """Standard deviations that 80 % of a normal distribution lie within."""
 LEAST_SCATTER = 0.02
@@ -161,7 +158,7 @@ def predict(case: Case, efficiency: Efficiency) -> tuple[float, tuple[str, ...]]
         layout, copies = best_layout(case.cost, _with_memory(case), device, efficiency, load, pipelines=True)
         cap, _ = _cap(case, efficiency, load, layout)
     if case.mode == "open":
-        run = finite_run(
+        run = _followed(
             case.cost,
             device,
             efficiency,
@@ -175,6 +172,22 @@ def predict(case: Case, efficiency: Efficiency) -> tuple[float, tuple[str, ...]]
     in_flight = cap if case.mode in {"max", "offline"} else case.concurrency / copies
     if in_flight > cap:
         doubts.append(f"{case.concurrency:.0f} in flight, memory and engine hold {cap * copies:.0f}: the rest queues")
+    if case.metric in {*TIMES, "decode_tok_s"} and not case.static_batch:
+        held = max(1, round(in_flight))
+        run = _followed(
+            case.cost,
+            device,
+            efficiency,
+            load,
+            in_flight=held,
+            prompts=max(1, round(case.prompts / copies if case.stated_prompts else RUN_LENGTHS * held)),
+            cap=max(cap, 1.0),
+            layout=layout,
+            lengths_spread=LENGTHS_SPREAD,
+        )
+        if case.metric == "decode_tok_s":
+            return (1.0 if case.per_user else min(held, cap) * copies) / float(run.tpot_s.mean()), tuple(doubts)
+        return _run_figure(case, run, copies), tuple(doubts)
     state = closed_loop(
         case.cost,
         device,
@@ -267,66 +280,20 @@ def _open_interval(case: Case, value: float, interval: Interval) -> tuple[float,
 
     N Poisson arrivals take N / rate with a standard deviation of 1 / sqrt(N); 1.28 of them is the 80 % interval.
     """
-    length = case.output_tokens if case.metric == "output_tok_s_total" else case.input_tokens + case.output_tokens
-    tokens, arriving = case.prompts * max(length, 1.0), case.prompts / case.rate_per_s
+    outputs = max(case.output_tokens, 1.0)
+    length = outputs if case.metric == "output_tok_s_total" else case.input_tokens + outputs
+    tokens, arriving = case.prompts * length, case.prompts / case.rate_per_s
     latency, scatter = max(tokens / value - arriving, 0.0), arriving / (tokens / value) * NORMAL_80 / case.prompts**0.5
     low = tokens / (arriving + latency / interval.low) / (1.0 + scatter + LEAST_SCATTER)
     return low, tokens / (arriving + latency / interval.high) * (1.0 + scatter + LEAST_SCATTER)
 
 
 def _time_ms(case: Case, state: Steady) -> float:
-    tpot = float(state.tpot_s) * TPOT_QUANTILES[case.statistic]
-    if case.metric == "tpot_ms":
-        return tpot * MS_PER_S
-    if case.metric == "itl_ms":
-        return _gap_s(case, state) * MS_PER_S
-    ttft = _first_s(case, state)
+    """Times of a static batch, which has one prompt pass and then steps alike."""
+    first, token = float(state.ttft_s), float(state.tpot_s) * TPOT_QUANTILES[case.statistic]
     if case.metric == "ttft_ms":
-        return ttft * MS_PER_S
-    rest = max(case.output_tokens - 1.0, 0.0)
-    mean_first, mean_token = float(state.ttft_s), float(state.tpot_s)
-    later = hypot(max(ttft - mean_first, 0.0), rest * max(tpot - mean_token, 0.0))  # slow starts and slow answers seldom meet
-    sooner = min(ttft - mean_first, 0.0) + rest * min(tpot - mean_token, 0.0)
-    return (mean_first + rest * mean_token + later + sooner) * MS_PER_S
-
-
-def _first_s(case: Case, state: Steady) -> float:
-    """Time to first token in a closed loop: the steady state's together with that of the start; the mean of a run of unstated length is
-    the former alone.
-
-    A run of N prompts starts with all B at once, and the first B of them wait for up to B prompts. N is 10 B where it is not stated, as
-    benchmark scripts choose it; the share B/N decides at which quantile that shows.
-    """
-    mean, wait = float(state.ttft_s), float(state.wait_s)
-    if case.statistic == "mean" and (not case.stated_prompts or case.mode != "closed" or case.static_batch or case.concurrency <= 1):
-        return mean
-    steady = mean - wait + wait * -np.log1p(-QUANTILE_GRID)
-    if case.mode != "closed" or case.static_batch or case.concurrency <= 1:
-        return float(np.quantile(steady, QUANTILES[case.statistic]))
-    prompts = case.prompts if case.stated_prompts else RUN_LENGTHS * case.concurrency
-    share = min(1.0, case.concurrency / prompts)
-    together = float(state.prompt_s) + (float(state.in_flight) - 1.0) * float(state.shared_s)
-    start = float(state.prompt_s) + QUANTILE_GRID * max(together - float(state.prompt_s), 0.0)
-    seen = np.concatenate([steady, start])
-    weight = np.concatenate([np.full(len(steady), 1.0 - share), np.full(len(start), share)]) / len(QUANTILE_GRID)
-    if case.statistic == "mean":
-        return float(weight @ seen)
-    order = np.argsort(seen)
-    return float(np.interp(QUANTILES[case.statistic], np.cumsum(weight[order]), seen[order]))
-
-
-def _gap_s(case: Case, state: Steady) -> float:
-    """Gap between two tokens of one answer in a closed loop: a plain step, or one that carries a prompt pass.
-
-    Of O tokens (B-1) passes / O carry one; a quantile above that share is a plain step, below it a step and the pass.
-    """
-    step, mean = float(state.step_s), float(state.tpot_s)
-    if case.statistic == "mean":
-        return mean
-    carrying = min(1.0, max(float(state.in_flight) - 1.0, 0.0) * float(state.shared_passes) / max(case.output_tokens, 1.0))
-    if QUANTILES[case.statistic] <= 1.0 - carrying:
-        return step
-    return step + max(mean - step, 0.0) / max(carrying, 1e-9)
+        return first * MS_PER_S
+    return (token if case.metric in {"tpot_ms", "itl_ms"} else first + max(case.output_tokens - 1.0, 0.0) * token) * MS_PER_S
 
 
 @lru_cache(maxsize=512)
@@ -342,6 +309,10 @@ def _limited(efficiency: Efficiency, max_sequences: int | None, batched_tokens: 
 def _cells(answer: Prediction) -> Sequence[str]:
     numbers = ["" if number is None else f"{number:.6g}" for number in (answer.predicted, answer.low80, answer.high80)]
     return [*numbers, answer.basis.value, answer.refused_because or "", "; ".join(answer.doubts)]
+
+
+_followed = lru_cache(maxsize=64)(finite_run)
+"""Rows of one run ask for its figures one after another."""
 
 
 def log_error(predicted: float, measured: float) -> float:

@@ -1,10 +1,12 @@
-"""A finite open-loop run, request by request: arrivals, prompts in passes, generation in between; what its client would have seen."""
+"""A finite run, request by request: arrivals, prompts in passes, generation in between; what its client would have seen."""
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from heapq import heapify, heappop, heappush
 from math import ceil, inf
 
 import numpy as np
@@ -16,8 +18,19 @@ from capacity.throughput import RequestSize, marginal_prompt_s
 
 MOST_PROMPTS = 3000
 """Requests that are followed one by one; a longer run is taken as one of this length."""
-ARRIVALS_SEED = 20_261_122
-"""Order of the gaps between arrivals; their sizes are the quantiles of an exponential, so that runs differ in order alone."""
+MOST_HELD = 4096
+"""Requests in flight that are followed; more of them wait the longer before they are let in."""
+FOLLOWED_ROUNDS = 10
+"""Rounds of a held load that are followed: its start, its end, and between them what a longer run repeats; at least three."""
+ORDER_SEED = 20_261_122
+"""Order of gaps and lengths; their sizes are quantiles, so that runs differ in order alone."""
+LENGTHS_SPREAD = 0.1
+"""Half the width of a benchmark's answer lengths around their mean, where nothing is stated: equal lengths keep together what began
+together, these part it within two rounds."""
+ONE_BEHIND_ANOTHER = 0.1
+"""Of a request's time outside the device, how far apart requests reach it that leave at once."""
+LEAST_OF_PASS = 0.25
+"""Of a pass's tokens, those that are left to prompts however many answers are under way."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,86 +60,186 @@ class FiniteRun:
         return float(self.gap_s[order[min(place, len(order) - 1)]])
 
 
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """One copy of a server as a run sees it; seconds.
+
+    step_s: a generation step by the number of answers under way; the first entry is of none
+    prompt_s: what a prompt adds to the passes that it takes part in
+    alone_s: a prompt on an idle server
+    prompt_tokens: its length
+    pass_tokens: tokens that a pass takes, prompts and answers together
+    outside_s: a request's time outside the device
+    """
+
+    step_s: Sequence[float]
+    prompt_s: float
+    alone_s: float
+    prompt_tokens: float
+    pass_tokens: float
+    outside_s: float = 0.0
+
+
 def finite_run(
     cost: Footprint,
     device: Rates,
     efficiency: Efficiency,
     load: RequestSize,
     *,
-    rate_per_s: float,
     prompts: int,
     cap: float,
     layout: Layout,
+    rate_per_s: float = inf,
+    in_flight: int | None = None,
+    lengths_spread: float = 0.0,
 ) -> FiniteRun:
-    """`prompts` requests of one size with Poisson arrivals at a rate (infinite: all at once) on one copy.
+    """`prompts` requests on one copy: Poisson arrivals at a rate (infinite: all at once), or so many held in flight.
 
-    Prompts go first, as many in a pass as the engine's token budget takes, and the answers under way gain one token per pass; between
+    Prompts go first, as many tokens in a pass as the engine's budget leaves, while every answer under way gains one token; between
     passes all answers advance together, one token per step of that many sequences. At most `cap` answers are under way, the rest waits
-    in order. An arrival waits for the running step, half of one in the mean.
+    in order. An arrival waits for the running step: half of one in the mean, the whole where an answer's end brings the next request.
     """
-    count = max(1, min(int(prompts), MOST_PROMPTS))
-    most = max(1, min(int(cap), count))
+    held = None if in_flight is None else min(in_flight, MOST_HELD)
+    followed = MOST_PROMPTS if held is None else held * max(3, min(FOLLOWED_ROUNDS, MOST_PROMPTS // held))
+    count = max(1, min(int(prompts), followed))
+    most = max(1, min(int(cap), count if held is None else held))
     factor = efficiency.serving_factor
     batches = np.arange(1, most + 1, dtype=np.float64)
     steps = decode_step_s(cost, device, efficiency, batch=batches, context_tokens=load.mean_context, layout=layout)
-    step = [0.0, *(np.broadcast_to(np.asarray(steps) * factor, batches.shape)).tolist()]
-    work = float(marginal_prompt_s(cost, device, efficiency, load, layout)) * factor
-    alone = float(prefill_s(cost, device, efficiency, tokens=load.computed_tokens, depth=load.cached_tokens, layout=layout)) * factor
-    tokens = float(load.computed_tokens)
-    passes = max(1, ceil(tokens / efficiency.prefill_chunk))
-    together = max(1, int(efficiency.prefill_chunk // tokens))
-    length = max(float(load.output_tokens) - 1.0, 0.0)
-    arrivals = [0.0] * count if rate_per_s == inf else [gap / rate_per_s for gap in _unit_arrivals(count)]
+    engine = Engine(
+        step_s=[0.0, *(np.broadcast_to(np.asarray(steps) * factor, batches.shape)).tolist()],
+        prompt_s=float(marginal_prompt_s(cost, device, efficiency, load, layout)) * factor,
+        alone_s=float(prefill_s(cost, device, efficiency, tokens=load.computed_tokens, depth=load.cached_tokens, layout=layout)) * factor,
+        prompt_tokens=float(load.computed_tokens),
+        pass_tokens=float(efficiency.prefill_chunk),
+        outside_s=efficiency.request_s,
+    )
+    length = max(float(load.output_tokens), 1.0)
+    shares, unheld_s = _spread_shares(count), 0.0
+    lengths = [max(1.0, float(round(length * (1.0 + lengths_spread * share)))) for share in shares] if lengths_spread else [length] * count
+    if in_flight is None:
+        arrivals = [0.0] * count if rate_per_s == inf else [gap / rate_per_s for gap in _unit_arrivals(count)]
+        run = follow(engine, lengths, most=most, arrivals=arrivals)
+    else:
+        run = _repeated(follow(engine, lengths, most=most, in_flight=held), min(in_flight, MOST_HELD), max(1, int(prompts)))
+        unheld_s = (in_flight - min(in_flight, MOST_HELD)) * run.last_s / max(1, int(prompts))
+    ttft = (run.ttft_s - efficiency.request_s) * efficiency.first_factor + efficiency.request_s
+    ttft += unheld_s
+    return FiniteRun(
+        ttft_s=ttft,
+        tpot_s=run.tpot_s,
+        e2e_s=run.e2e_s + ttft - run.ttft_s,
+        gap_s=run.gap_s,
+        gap_tokens=run.gap_tokens,
+        last_s=run.last_s,
+    )
 
-    first, last, behind = [0.0] * count, [0.0] * count, [0.0] * count
+
+def follow(
+    engine: Engine, lengths: Sequence[float], *, most: int, arrivals: Sequence[float] = (), in_flight: int | None = None
+) -> FiniteRun:
+    """Answers of these lengths on an engine with `most` at once: at these times, or each when one of `in_flight` has ended."""
+    count, step = len(lengths), engine.step_s
+    passes = max(1, ceil(engine.prompt_tokens / engine.pass_tokens))
+    least_s = engine.alone_s / passes
+    apart_s, least_tokens = engine.outside_s * ONE_BEHIND_ANOTHER, engine.pass_tokens * LEAST_OF_PASS
+    asked, first, last, behind = [0.0] * count, [0.0] * count, [0.0] * count, [0.0] * count
+    due: list[tuple[float, int]]
+    if in_flight is None:
+        due = list(zip(arrivals, range(count), strict=True))
+        asked[:] = arrivals
+    else:
+        due = [(number * apart_s, number) for number in range(min(in_flight, count))]
+    heapify(due)
+    coming = len(due)
     gap_s: list[float] = []
     gap_tokens: list[float] = []
     waiting: deque[int] = deque()
-    under_way: deque[tuple[float, int]] = deque()  # (token count at which it ends, request): equal answers end in order
-    now, gained, coming, done = 0.0, 0.0, 0, 0
+    begun: dict[int, float] = {}
+    left = engine.prompt_tokens  # tokens of the first prompt in line that are still to be read
+    under_way: list[tuple[float, int]] = []  # (token count at which it ends, request)
+    now, gained, done = 0.0, 0.0, 0
     while done < count:
-        while coming < count and arrivals[coming] <= now + 1e-12:
-            waiting.append(coming)
-            coming += 1
+        while due and due[0][0] <= now + 1e-12:
+            waiting.append(heappop(due)[1])
         running = len(under_way)
         if waiting and running < most:
-            taken = [waiting.popleft() for _ in range(min(len(waiting), most - running, together))]
-            took = max(alone, len(taken) * work) if running == 0 else len(taken) * work + passes * step[running]
-            begun = now
+            room, read, start = max(engine.pass_tokens - running, least_tokens), 0.0, now
+            taken: list[int] = []
+            while waiting and running + len(taken) < most and room > 0.0:
+                begun.setdefault(waiting[0], start)
+                part = min(left, room)
+                read, room, left = read + part, room - part, left - part
+                if left <= 1e-9:
+                    taken.append(waiting.popleft())
+                    left = engine.prompt_tokens
+            took = read / engine.prompt_tokens * engine.prompt_s
+            took = took + step[running] if running else max(took, least_s)
             now += took
             if running:
-                gained += passes
-                gap_s.append(took / passes)
-                gap_tokens.append(float(passes * running))
+                gained += 1.0
+                gap_s.append(took)
+                gap_tokens.append(float(running))
             for request in taken:
-                first[request] = max(now, begun + alone)  # a pipeline takes more prompts at once, none of them sooner
+                first[request] = max(now, begun[request] + engine.alone_s)  # a pipeline takes more prompts at once, none of them sooner
                 behind[request] = first[request] - now  # and its answer begins so much later
-                under_way.append((gained + length, request))
+                heappush(under_way, (gained + lengths[request] - 1.0, request))
         elif running:
             token = step[running]
             until_end = max(under_way[0][0] - gained, 0.0)
-            until_next = (arrivals[coming] - now) / token + 0.5 if coming < count and running < most else inf
+            until_next = inf
+            if due and running < most:
+                until_next = (due[0][0] - now) / token
+                until_next = until_next + 0.5 if in_flight is None else max(1.0, ceil(until_next - 1e-9))
             advance = min(until_end, until_next)
             now += advance * token
             gained += advance
             gap_s.append(token)
             gap_tokens.append(advance * running)
         else:
-            now = max(now, arrivals[coming])
+            now = max(now, due[0][0])
+        ended = 0
         while under_way and under_way[0][0] <= gained + 1e-9:
-            _, request = under_way.popleft()
+            _, request = heappop(under_way)
             last[request] = now + behind[request]
             done += 1
-    asked, told, ended = np.array(arrivals), np.array(first), np.array(last)
-    ttft = (told - asked) * efficiency.first_factor + efficiency.request_s
-    tpot = np.maximum(ended - told, 0.0) / max(length, 1.0) if length else np.full(count, step[1])
+            if in_flight is not None and coming < count:
+                asked[coming] = now + engine.outside_s
+                heappush(due, (asked[coming] + ended * apart_s, coming))
+                coming, ended = coming + 1, ended + 1
+    told, ends, tokens = np.array(first), np.array(last), np.array(lengths) - 1.0
+    ttft = told - np.array(asked) + engine.outside_s
+    tpot = np.where(tokens > 0.0, np.maximum(ends - told, 0.0) / np.maximum(tokens, 1.0), step[1])
     return FiniteRun(
         ttft_s=ttft,
         tpot_s=tpot,
-        e2e_s=ttft + tpot * length,
+        e2e_s=ttft + tpot * tokens,
         gap_s=np.array(gap_s or [step[1]]),
-        gap_tokens=np.maximum(np.array(gap_tokens or [1.0]), 1e-12),
-        last_s=float(ended.max()) + efficiency.request_s,
+        gap_tokens=np.maximum(np.array(gap_tokens or [0.0]), 1e-12),
+        last_s=float(ends.max()) + engine.outside_s,
+    )
+
+
+# --- parts -----------------------------------------------------------------------------------------------------------
+
+
+def _repeated(run: FiniteRun, in_flight: int, prompts: int) -> FiniteRun:
+    """A held load's run of `prompts` requests, of which the first rounds were followed: what lies between start and end is repeated."""
+    count = len(run.ttft_s)
+    if prompts <= count or count < 3 * in_flight:
+        return run
+    times = (prompts - 2.0 * in_flight) / (count - 2.0 * in_flight)
+    middle = np.arange(in_flight, count - in_flight)
+    order = np.concatenate(
+        [np.arange(in_flight), middle[np.arange(round(len(middle) * times)) % len(middle)], np.arange(count - in_flight, count)]
+    )
+    return FiniteRun(
+        ttft_s=run.ttft_s[order],
+        tpot_s=run.tpot_s[order],
+        e2e_s=run.e2e_s[order],
+        gap_s=run.gap_s,
+        gap_tokens=run.gap_tokens,
+        last_s=run.last_s * prompts / count,
     )
 
 
@@ -134,5 +247,11 @@ def finite_run(
 def _unit_arrivals(count: int) -> tuple[float, ...]:
     """Arrival times of a run at one request a second, the first at 0."""
     shares = (np.arange(count - 1) + 0.5) / max(count - 1, 1)
-    gaps = np.random.default_rng(ARRIVALS_SEED).permutation(-np.log1p(-shares))
+    gaps = np.random.default_rng(ORDER_SEED).permutation(-np.log1p(-shares))
     return (0.0, *np.cumsum(gaps).tolist())
+
+
+@lru_cache(maxsize=256)
+def _spread_shares(count: int) -> tuple[float, ...]:
+    """Numbers from -1 to 1, evenly spread and out of order."""
+    return tuple(np.random.default_rng(ORDER_SEED).permutation((np.arange(count) + 0.5) / count * 2.0 - 1.0).tolist())

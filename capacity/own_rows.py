@@ -1,4 +1,4 @@
-"""What our own probe measured on an accelerator, beside the estimate: a part of docs/accuracy.md. No parameter is fitted on it."""
+"""What this project measured, beside the estimate: a part of docs/accuracy.md. No parameter is fitted on it."""
 
 from __future__ import annotations
 
@@ -9,25 +9,41 @@ import numpy as np
 
 from capacity.calibration import NO_PROBE, Probe, probes_of
 from capacity.cases import RATES, read_rows
-from capacity.estimate import Prediction, estimate_row, measured_case, phase_of, predict
+from capacity.estimate import Prediction, estimate_row, measured_case, predict
 from facts.errors import InputError
 
-
-def own_rows() -> list[str]:
-    """Rows of our own probe, which no parameter was fitted on: predicted before, and after one of them for each phase."""
-    with resources.as_file(resources.files("capacity") / "data" / "own_rows.csv") as path:
-        _, rows = read_rows(path)
-    of_phase: dict[str, list[Mapping[str, str]]] = {}
-    for row in rows:
-        of_phase.setdefault(phase_of(measured_case(row)[0]), []).append(row)
-    firsts = [found[0] for found in of_phase.values()]
-    probe = probes_of(firsts, measured_case, predict)
-    lines = [
+TOLD = {
+    "llama.cpp": (
         "llama.cpp with CUDA on an H200, random weights, measured by `python -m probes` on 26 November 2026 (the archive of `make bundle`;",
         "`capacity/data/own_rows.csv`). Nothing was fitted on these rows; the last two columns follow after the first row of each phase.",
         "The estimate of this class is a prior; what llama-server itself does for each token (it samples its sequences one after another",
         "on the processor) is in no row that was fitted. A measurement of the machine is what this project is for.",
-        "",
+    ),
+    "vllm": (
+        "vLLM 0.32 built for processors, random weights, one thread of two virtual cores (Xeon with AMX: 4.3 TFLOPS a core at 2.1 GHz by",
+        "its sheet; 13.9 GB/s read there), asked by its own `vllm bench serve`, 26 November 2026. One request alone and one load are the",
+        "probe, the other loads are then predicted. Hardly the machine to serve from, but the scheduler is the one of any vLLM: how a",
+        "first token waits under load, and in an open loop, is in no other row. The two busier open loops were run twice, as the machine",
+        "had slowed (238 and 340 ms a token); here are the second runs, between two closed loops at 8 in line with the rest (168, 182 ms).",
+    ),
+}
+"""Engine of the rows -> what stands above their table."""
+
+
+def own_rows() -> list[str]:
+    """Rows that this project measured and fitted nothing on: predicted before, and after those that their note calls `probe`."""
+    with resources.as_file(resources.files("capacity") / "data" / "own_rows.csv") as path:
+        _, rows = read_rows(path)
+    lines: list[str] = []
+    for engine, told in TOLD.items():
+        found = [row for row in rows if row["engine"] == engine]
+        firsts = [row for row in found if "probe" in row["note"].split("; ")]
+        lines += [*told, "", *_table(found, firsts, probes_of(firsts, measured_case, predict)), ""]
+    return lines[:-1]
+
+
+def _table(rows: Sequence[Mapping[str, str]], firsts: Sequence[Mapping[str, str]], probe: Probe) -> list[str]:
+    lines = [
         *_medians(rows, firsts, probe),
         "",
         "| model | what | measured | predicted | off | in its 80 % interval | off after a probe | then in it |",
@@ -46,10 +62,8 @@ def _medians(rows: Sequence[Mapping[str, str]], firsts: Sequence[Mapping[str, st
     """Median error of the rows that were no probe, by what was measured, before the probe and after it."""
     groups: dict[str, list[Mapping[str, str]]] = {}
     for row in rows:
-        decoded = "answers, several at once" if measured_case(row)[0].concurrency > 1 else "answers, one at once"
-        name = {"prefill_tok_s": "prompts", "decode_tok_s": decoded}.get(row["metric"], "llama-server")
         if row not in firsts:
-            groups.setdefault(name, []).append(row)
+            groups.setdefault(_kind(row), []).append(row)
     lines = ["| what | rows | median error | bias, above 0 too fast | median after a probe | bias after it |", "|---|---|---|---|---|---|"]
     for name, found in groups.items():
         measured = np.array([float(row["value"]) for row in found])
@@ -63,9 +77,20 @@ def _medians(rows: Sequence[Mapping[str, str]], firsts: Sequence[Mapping[str, st
     return lines
 
 
+def _kind(row: Mapping[str, str]) -> str:
+    case, _ = measured_case(row)
+    if row["engine"] == "vllm":
+        kind = {"ttft_ms": "first token", "tpot_ms": "time per token"}.get(case.metric, "rate")
+        return f"{kind}, {'open' if case.mode == 'open' else 'closed'} loop"
+    decoded = "answers, several at once" if case.concurrency > 1 else "answers, one at once"
+    return {"prefill_tok_s": "prompts", "decode_tok_s": decoded}.get(row["metric"], "llama-server")
+
+
 def _what(row: Mapping[str, str]) -> str:
     case, _ = measured_case(row)
     load = f", {case.concurrency:g} at once" if case.concurrency > 1 else ""
+    if case.mode == "open":
+        load = f", {case.rate_per_s:g} arrivals a second"
     return f"{row['metric']}, {row['isl']} in, {row['osl']} out{load}" + (f", at {case.depth:g} tokens" if case.depth else "")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import floor, log
 
 import numpy as np
@@ -30,8 +30,9 @@ from facts.errors import InputError
 from facts.records import Basis
 from facts.units import MS_PER_S
 
-QUEUE_GROWTH = 0.27
-"""Growth of the mean TTFT over the bare prompt time per natural logarithm of the requests in flight: 2.1 at 64."""
+CROWD_TAIL = 1.3
+"""95th percentile of the prompts met on the way to a first token, over their mean, in roots of it: a Poisson number's, smoothed. It was
+chosen over 256 loads followed request by request, of made-up step and prompt times."""
 TTFT_TAIL = log(20.0)
 """95th percentile of an exponential wait over its mean, 3.0."""
 TPOT_TAIL = 1.25
@@ -44,24 +45,16 @@ class Steady:
 
     in_flight: sequences served at once
     ttft_s: mean time to first token, with the wait for a slot and for other prompts
+    ttft_p95_s: its 95th percentile
     tpot_s: mean time per following token
     requests_per_s: completed requests
-    prompt_s: time of one prompt alone
-    wait_s: of the mean TTFT, the part that is waiting
-    step_s: one generation step without prompt work
-    shared_s: what one more prompt adds to a busy server
-    shared_passes: engine passes that it takes part in
     """
 
     in_flight: Numbers
     ttft_s: Numbers
+    ttft_p95_s: Numbers
     tpot_s: Numbers
     requests_per_s: Numbers
-    prompt_s: Numbers
-    wait_s: Numbers
-    step_s: Numbers
-    shared_s: Numbers
-    shared_passes: Numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +64,7 @@ class Throughput:
     concurrency: requests in flight
     ttft_ms: mean time to first token
     tpot_ms: mean time per following token
-    ttft_p95_ms: of the 95th percentile; its waiting part has an exponential tail
+    ttft_p95_ms: of the 95th percentile
     tpot_p95_ms: of the 95th percentile
     input_tokens_per_s: prompt tokens
     output_tokens_per_s: generated tokens
@@ -222,28 +215,41 @@ def closed_loop(
     layout: Layout | None = None,
     static_batch: bool = False,
 ) -> Steady:
-    """Continuous batching with a fixed number of requests in flight.
+    """Continuous batching with a fixed number of requests in flight, whose answers differ in length.
 
     While one sequence gains its O tokens the engine also processes the B-1 other prompts, so a request takes
-    t_prompt + (O-1) t_step + (B-1) t_prompt' with t_prompt' the prompt's marginal time inside shared passes. The mean TTFT is the
-    prompt and one running step, times 1 + 0.27 ln B for the prompts that come together. Above the memory cap the rest queues for
-    a slot: (c/cap - 1) service times. requests/s = B / service time (Little).
+    t_own + (O-1) t_step + (B-1) t_prompt' with t_prompt' the prompt's marginal time inside shared passes, and t_own the larger of the
+    prompt alone and t_prompt' beside a step of the others. A pass takes at most
+    k = budget / I prompts, so a request takes no less than B (t_step / k + t_prompt'), and no more than k O sequences generate at once.
+
+    v = (B-1)/O other requests end, and send their next prompt, in every step. A new prompt waits for the step under way,
+    t_step + min(v, k) t_prompt', half of whose plain part is over where the way to the engine takes as long; then it shares its pass
+    with v others: TTFT = that step + t_own + v t_prompt'. Above the memory cap the rest queues for a slot: (c/cap - 1) service
+    times. requests/s = B / service time (Little).
     """
     layout = layout or Layout()
     in_flight = np.maximum(np.minimum(concurrency, np.maximum(cap, 1.0)), 1.0)
     outputs = np.maximum(load.output_tokens, 1.0)
-    step = decode_step_s(cost, device, efficiency, batch=in_flight, context_tokens=load.mean_context, layout=layout)
+    a_pass = efficiency.prefill_chunk / load.computed_tokens
+    generating = in_flight if static_batch else np.minimum(in_flight, np.maximum(a_pass * outputs, 1.0))
+    step = decode_step_s(cost, device, efficiency, batch=generating, context_tokens=load.mean_context, layout=layout)
     alone = prefill_s(cost, device, efficiency, tokens=load.computed_tokens, depth=load.cached_tokens, layout=layout)
     shared = marginal_prompt_s(cost, device, efficiency, load, layout)
+    crowd: Numbers = 0.0
     if static_batch:
         first = alone + (in_flight - 1.0) * shared
         service = first + (outputs - 1.0) * step
-        wait: Numbers = first - alone
     else:
-        service = alone + (outputs - 1.0) * step + (in_flight - 1.0) * shared
-        first = np.minimum((alone + step * (in_flight > 1.0)) * (1.0 + QUEUE_GROWTH * np.log(in_flight)), 0.9 * service + 0.1 * alone)
+        others, company = (in_flight - 1.0) / outputs, in_flight > 1.0
+        met, beside = np.minimum(others, a_pass), np.minimum(others, np.maximum(a_pass, 1.0))
+        own = np.where(company, np.maximum(alone, shared + step * np.maximum(1.0, 1.0 / a_pass)), alone)
+        free = own + (outputs - 1.0) * step + (in_flight - 1.0) * shared
+        service = np.maximum(free, in_flight * (step / a_pass + shared))
+        under_way = step - 0.5 * np.minimum(step, efficiency.request_s) + met * shared
+        first = own + (under_way + beside * shared) * company
+        first = first + (service - free) * (1.0 + a_pass * shared / step)  # steps spent in line, each with a full pass
         first = np.minimum(first, service - (outputs - 1.0) * step)  # no longer than all other prompts take, so no token beats its step
-        wait = first - alone
+        crowd = CROWD_TAIL * (np.sqrt(met) + np.sqrt(beside)) * shared
     outside = 0.0 if static_batch else efficiency.request_s
     service = service * efficiency.serving_factor + outside
     first = first * efficiency.serving_factor + outside
@@ -253,13 +259,9 @@ def closed_loop(
     return Steady(
         in_flight=in_flight,
         ttft_s=first + slot_wait,
+        ttft_p95_s=first + crowd * efficiency.serving_factor * efficiency.first_factor + TTFT_TAIL * slot_wait,
         tpot_s=tpot,
         requests_per_s=in_flight / service,
-        prompt_s=alone,
-        wait_s=wait + slot_wait,
-        step_s=step,
-        shared_s=shared,
-        shared_passes=np.maximum(1.0, load.computed_tokens / efficiency.prefill_chunk),
     )
 
 
@@ -286,7 +288,7 @@ def open_loop(
     busy = rate_per_s * shared
     saturated = closed_loop(cost, device, efficiency, load, concurrency=max(cap, 1.0), cap=cap, layout=layout)
     if busy >= 0.98 or rate_per_s >= float(saturated.requests_per_s):
-        return replace(saturated, ttft_s=saturated.ttft_s, wait_s=saturated.wait_s)
+        return saturated
 
     def tpot(batch: float) -> float:
         step = float(decode_step_s(cost, device, efficiency, batch=max(batch, 1.0), context_tokens=load.mean_context, layout=layout))
@@ -306,17 +308,13 @@ def open_loop(
     used = min(rate_per_s * service / slots, 0.999)
     slot_wait = used ** ((2.0 * (slots + 1.0)) ** 0.5 - 1.0) / (slots * (1.0 - used)) * service
     running_step = per_token / 2.0 * min(1.0, high)
-    wait = prompt_wait + slot_wait + running_step
+    first = (alone + prompt_wait + slot_wait + running_step) * efficiency.first_factor
     return Steady(
         in_flight=high,
-        ttft_s=(alone + wait) * efficiency.first_factor + efficiency.request_s,
+        ttft_s=first + efficiency.request_s,
+        ttft_p95_s=first + (TTFT_TAIL - 1.0) * (prompt_wait + slot_wait) * efficiency.first_factor + efficiency.request_s,
         tpot_s=per_token,
         requests_per_s=rate_per_s,
-        prompt_s=alone,
-        wait_s=wait,
-        step_s=per_token * (1.0 - busy),
-        shared_s=shared,
-        shared_passes=np.maximum(1.0, load.computed_tokens / efficiency.prefill_chunk),
     )
 
 
@@ -410,10 +408,10 @@ def layout_name(layout: Layout, copies: int) -> str:
 
 
 def _points(states: Steady, counts: Sequence[int], copies: int, load: RequestSize, interval: Interval) -> tuple[Throughput, ...]:
-    per_count = (states.requests_per_s, states.ttft_s, states.wait_s, states.tpot_s)
+    per_count = (states.requests_per_s, states.ttft_s, states.ttft_p95_s, states.tpot_s)
     columns = [np.broadcast_to(np.asarray(values, dtype=np.float64), (len(counts),)).tolist() for values in per_count]
     points = []
-    for count, one, ttft, wait, tpot in zip(counts, *columns, strict=True):
+    for count, one, ttft, ttft_p95, tpot in zip(counts, *columns, strict=True):
         requests = one * copies
         output = requests * float(load.output_tokens)
         points.append(
@@ -421,7 +419,7 @@ def _points(states: Steady, counts: Sequence[int], copies: int, load: RequestSiz
                 concurrency=count * copies,
                 ttft_ms=ttft * MS_PER_S,
                 tpot_ms=tpot * MS_PER_S,
-                ttft_p95_ms=(ttft - wait + TTFT_TAIL * wait) * MS_PER_S,
+                ttft_p95_ms=ttft_p95 * MS_PER_S,
                 tpot_p95_ms=tpot * TPOT_TAIL * MS_PER_S,
                 input_tokens_per_s=requests * float(load.input_tokens),
                 output_tokens_per_s=output,

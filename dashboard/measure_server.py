@@ -21,7 +21,7 @@ from probes.applying import SERVED_PRECISION
 from probes.curves import measured_curve
 from probes.endpoint import KEY_VARIABLE, estimate_usd
 from probes.endpoint_job import EndpointJob, EndpointProbe
-from probes.measurement import EndpointSettings, Measurement
+from probes.measurement import LENGTHS_SPREAD, EndpointSettings, Measurement
 
 WAYS = ("Sweep to saturation", "Levels of my own", "Search for the highest rate within limits")
 LADDER_TOP = 10
@@ -146,6 +146,7 @@ def wanted() -> EndpointProbe:
         "ttft_limit_ms": said["measure.ttft_ms"] if way == WAYS[2] else None,
         "tpot_limit_ms": said["measure.tpot_ms"] if way == WAYS[2] else None,
         "seconds_per_level": float(said["measure.level_s"]),
+        "lengths_spread": LENGTHS_SPREAD,
         "max_requests": said["measure.max_requests"],
         "input_usd_per_mtok": said["measure.input_price"],
         "output_usd_per_mtok": said["measure.output_price"],

@@ -33,7 +33,7 @@ from probes.build import build_state, installed_version
 from probes.curves import knee, measured_curve
 from probes.load import LevelProgress
 from probes.lock import HostLock, owner_of, queue_of, take_or_wait, wait_for_lock
-from probes.measurement import EndpointSettings, Environment, LlamaCppSettings, Measurement
+from probes.measurement import LENGTHS_SPREAD, EndpointSettings, Environment, LlamaCppSettings, Measurement
 from probes.progress import Estimate, Event, Loaded, Repetition
 from probes.replay import read_trace, trace_name
 from probes.runner import DEFAULT_QUANTIZATION, ProbeJob, ProbeRequest, State
@@ -153,6 +153,9 @@ def endpoint_command(
     good_share: Annotated[float, typer.Option(help="Share of all requests, failed ones too, that must be good.")] = 0.95,
     trace: Annotated[Path | None, typer.Option(help="Replay this trace: the Azure CSV or the Mooncake JSON lines.")] = None,
     speed: Annotated[float, typer.Option(help="Replay it so many times faster.")] = 1.0,
+    lengths_spread: Annotated[
+        float, typer.Option(help="Answers are up to so much shorter and longer, as a share; equal ones (0) march in step and wait longer.")
+    ] = LENGTHS_SPREAD,
     processes: Annotated[int | None, typer.Option(min=1, help="Processes that ask; default: as many as the load needs.")] = None,
     self_test: Annotated[bool, typer.Option(help="First measure how many events a second this client can read.")] = True,
     seconds: Annotated[float, typer.Option(min=1, help="How long each level is held.")] = 30.0,
@@ -187,6 +190,7 @@ def endpoint_command(
         "trace": trace_name(trace) if trace and trace.is_file() else "",
         "trace_speed": speed,
         "processes": processes,
+        "lengths_spread": lengths_spread,
         "seconds_per_level": seconds,
         "max_requests": max_requests,
         "max_tokens": max_tokens,

@@ -163,7 +163,7 @@ def _endpoint(measurement: Measurement) -> Iterator[Doubt]:
             text = f"{level.name}: requests left {lag.value:.0f} ms late (median, limit {LAG_LIMIT_MS:g} ms): the client is the bottleneck"
             yield Doubt(text=text, blocks=True)
         yield from _client(measurement, level)
-        yield from _few_answers(level)
+        yield from _few_answers(level, measurement.settings.output_tokens)
         good = [request for request in level.requests if request.ok]
         cached = sum(request.cached_input_tokens or 0 for request in good)
         if cached:
@@ -204,13 +204,21 @@ def _outside(level: LevelResult, values: dict[str, Figure]) -> Iterator[Doubt]:
         yield Doubt(text=f"{level.name}: {of_it} pass outside the engine: tokenising, a proxy, the network, or a slot that is not free")
 
 
-def _few_answers(level: LevelResult) -> Iterator[Doubt]:
-    """A held load whose answers are too few or too uneven for a median: those of one length that left inside the window."""
+def _whole_s(request: RequestTiming, output_tokens: int) -> float:
+    """Time of a whole answer; of one whose length was its own, as if it had been `output_tokens` long."""
+    whole = request.done_s - request.sent_s
+    if request.wanted_output_tokens is None or request.tpot_s is None:
+        return whole
+    return whole + (output_tokens - request.wanted_output_tokens) * request.tpot_s
+
+
+def _few_answers(level: LevelResult, output_tokens: int) -> Iterator[Doubt]:
+    """A held load whose answers are too few or too uneven for a median: those that left inside, each as if `output_tokens` long."""
     start, end = level.window_s
     held = [request for request in level.requests if request.ok and start <= request.sent_s <= end]
     if not level.concurrency or not held:
         return
-    whole_ms = [(request.done_s - request.sent_s) * MS_PER_S for request in held]
+    whole_ms = [_whole_s(request, output_tokens) * MS_PER_S for request in held]
     if len(held) == 1:
         yield Doubt(text=f"{level.name}: one request was counted: hold it longer", blocks=True)
     elif (around := timing.median_interval(whole_ms)).half_width_share > timing.VERDICT_SHARE:

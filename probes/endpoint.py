@@ -228,6 +228,8 @@ class _Run:
             output_tokens=settings.output_tokens,
             concurrency=concurrency,
             rate_per_s=rate,
+            lengths_spread=settings.lengths_spread,
+            own_sizes=settings.lengths_spread > 0,
         )
 
     def _open(self, rate: float, least: int = 0) -> LevelPlan:
@@ -242,6 +244,7 @@ class _Run:
             most=self._budget.left.requests,
             input_tokens=settings.input_tokens,
             output_tokens=settings.output_tokens,
+            lengths_spread=settings.lengths_spread,
         )
         return self._plan(name=open_name(rate), rate=rate).model_copy(update={"arrivals": arrivals, "hold_s": hold_s})
 

@@ -8,7 +8,7 @@ import gc
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from facts.records import Fact
@@ -77,12 +77,16 @@ class LevelPlan(Fact):
     arrivals: tuple[Arrival, ...] = ()
     """The schedule, in order."""
     own_sizes: bool = False
-    """Whether each arrival has a size of its own, which is then kept with its request."""
+    """Whether each request has a size of its own, which is then kept with it."""
+    lengths_spread: float = 0.0
+    """How much shorter and longer than `output_tokens` the answers of a closed loop are."""
+    part: int = 0
+    """Which of several processes this is."""
 
     def share(self, part: int, parts: int) -> LevelPlan:
         """The part of one of several processes."""
         count = None if self.concurrency is None else self.concurrency // parts + (part < self.concurrency % parts)
-        return self.model_copy(update={"concurrency": count, "arrivals": self.arrivals[part::parts]})
+        return self.model_copy(update={"concurrency": count, "arrivals": self.arrivals[part::parts], "part": part})
 
 
 class Heard(Fact):
@@ -107,15 +111,31 @@ class Heard(Fact):
 
 
 def schedule(
-    rate_per_s: float, hold_s: float, *, poisson: bool, seed: int, most: int, input_tokens: int, output_tokens: int
+    rate_per_s: float,
+    hold_s: float,
+    *,
+    poisson: bool,
+    seed: int,
+    most: int,
+    input_tokens: int,
+    output_tokens: int,
+    lengths_spread: float = 0.0,
 ) -> tuple[Arrival, ...]:
     """Arrivals at a rate for some time: exponential gaps (Poisson) or equal ones, at most `most` of them."""
     chance, due = random.Random(seed), 0.0  # noqa: S311 - arrival gaps, not secrets
+    lengths = answer_lengths(output_tokens, lengths_spread, seed)
     found: list[Arrival] = []
     while due < hold_s and len(found) <= most:
-        found.append(Arrival(due_s=due, input_tokens=input_tokens, output_tokens=output_tokens))
+        found.append(Arrival(due_s=due, input_tokens=input_tokens, output_tokens=next(lengths)))
         due = due + chance.expovariate(rate_per_s) if poisson else len(found) / rate_per_s
     return tuple(found)
+
+
+def answer_lengths(mean_tokens: int, spread: float, seed: int) -> Iterator[int]:
+    """Answer lengths from (1 - spread) to (1 + spread) of their mean, evenly and in any order; all the same where it is 0."""
+    chance = random.Random(seed)  # noqa: S311 - lengths, not secrets
+    while True:
+        yield max(1, round(mean_tokens * (1.0 + spread * chance.uniform(-1.0, 1.0)))) if spread else mean_tokens
 
 
 def merged(plan: LevelPlan, heard: list[Heard]) -> LevelResult:
@@ -160,6 +180,7 @@ class Level:
         self._in_flight: list[tuple[float, float]] = []
         self._latencies: list[tuple[float, float]] = []
         self._stopped = ""
+        self._lengths = answer_lengths(plan.output_tokens, plan.lengths_spread, plan.part)
         self._full_since: float | None = None
         self._full_until: float | None = None
 
@@ -198,10 +219,11 @@ class Level:
     async def _worker(self) -> None:
         plan, warm = self._plan, True
         while not self._over():
-            if refused := self._budget.book(plan.input_tokens, plan.output_tokens):
+            length = next(self._lengths)
+            if refused := self._budget.book(plan.input_tokens, length):
                 self._stop(refused)
                 break
-            stream = await self._ask(time.perf_counter(), plan.input_tokens, plan.output_tokens)
+            stream = await self._ask(time.perf_counter(), plan.input_tokens, length)
             if warm:
                 warm = False
                 self._warmed_up(stream)

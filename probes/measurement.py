@@ -230,6 +230,11 @@ class LlamaCppSettings(Grown):
     """Settings that are measured at their other values too, one at a time."""
 
 
+LENGTHS_SPREAD = 0.2
+"""How much shorter and longer than their mean the answers of an endpoint's measurement are, unless told: with equal ones the next
+prompts of those that began together come together again, and vLLM's first tokens were seen to come two to five times as late."""
+
+
 class EndpointSettings(Grown):
     """How an endpoint was asked."""
 
@@ -243,6 +248,7 @@ class EndpointSettings(Grown):
         "trace",
         "trace_speed",
         "processes",
+        "lengths_spread",
     )
 
     kind: Literal["endpoint"] = "endpoint"
@@ -297,6 +303,8 @@ class EndpointSettings(Grown):
     """How many times faster than recorded it was replayed."""
     processes: int | None = Field(default=None, ge=1, le=64)
     """Processes that ask; none means one, and more where the client alone would be the bottleneck."""
+    lengths_spread: float = Field(default=0.0, ge=0, lt=1)
+    """Answers are as much shorter and longer than `output_tokens`, evenly; equal ones that began together end and begin together again."""
 
     @property
     def has_limits(self) -> bool:

@@ -21,7 +21,7 @@ from facts.records import Fact, FactT, validated
 from probes import endpoint, environment
 from probes.load import LevelProgress
 from probes.lock import HostLock
-from probes.measurement import EndpointSettings, LlamaCppSettings, Measurement
+from probes.measurement import LENGTHS_SPREAD, EndpointSettings, LlamaCppSettings, Measurement
 from probes.replay import read_trace, trace_name
 from probes.selftest import client_limit
 from probes.send import TOKEN_VARIABLE, send_measurement
@@ -160,6 +160,7 @@ def _parser() -> argparse.ArgumentParser:
     asked.add_argument("--no-self-test", action="store_true", help="do not measure the client first")
     asked.add_argument("--yes", action="store_true", help="do not ask before spending")
     _add_options(asked, EndpointSettings)
+    asked.set_defaults(lengths_spread=str(LENGTHS_SPREAD))
     asked.set_defaults(run=_endpoint)
     local = commands.add_parser("llamacpp", help="measure llama.cpp in process, where llama-cpp-python is installed or inside")
     local.add_argument("--gguf", help="a GGUF file")

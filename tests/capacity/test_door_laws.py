@@ -74,9 +74,9 @@ def test_one_sequence_never_generates_faster_than_its_weights_stream(row):
 @settings(max_examples=80)
 @given(row=ROWS, count=st.integers(1, 400), more=st.integers(1, 400))
 def test_more_requests_in_flight_never_serve_fewer_tokens(row, count, more):
-    """Also beyond the memory: what does not fit waits, and the server stays full."""
+    """Also beyond the memory: what does not fit waits, and the server stays full. A step grows by a thousandth where prompts hold it up."""
     one, two = (asked(row, metric="output_tok_s_total", batch_or_concurrency=str(load)) for load in (count, count + more))
-    assert two >= one * 0.9999
+    assert two >= one * 0.999
 
 
 @settings(max_examples=40)
@@ -106,7 +106,8 @@ def test_no_token_beats_its_step(row, count):
     device = rates(case.server.accelerator, case.cost.compute, efficiency)
     load = RequestSize(input_tokens=case.input_tokens, output_tokens=case.output_tokens)
     state = closed_loop(case.cost, device, efficiency, load, concurrency=float(count), cap=512.0, layout=case.layout)
-    step = decode_step_s(case.cost, device, efficiency, batch=count, context_tokens=load.mean_context, layout=case.layout)
+    generating = min(count, max(efficiency.prefill_chunk / case.input_tokens * case.output_tokens, 1.0))  # so many prompts come in at most
+    step = decode_step_s(case.cost, device, efficiency, batch=generating, context_tokens=load.mean_context, layout=case.layout)
     assert float(state.tpot_s) >= float(step) * 0.999
 
 

@@ -78,6 +78,7 @@ def test_an_endpoint_is_measured_from_the_archive(run, tmp_path):
     measurement = Measurement.from_json((tmp_path / "found.json").read_bytes())
     assert [level.name for level in measurement.levels] == ["c1", "c2"]
     assert measurement.levels[1].processes == 2
+    assert measurement.settings.lengths_spread == 0.2
     assert not any(request.error for level in measurement.levels for request in level.requests)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gzip
+import itertools
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +18,7 @@ from probes.caller import Allowance, Budget
 from probes.doubts import doubts
 from probes.endpoint import measure_endpoint
 from probes.goodput import FINE_RATIO, LEAST_COUNTED, counted, next_rate
-from probes.load import Arrival, LevelPlan, schedule
+from probes.load import Arrival, LevelPlan, answer_lengths, schedule
 from probes.measurement import ClientLimit, Contention, EndpointSettings, Environment, LevelResult, Measurement, RequestTiming
 from probes.replay import read_trace
 from probes.selftest import Step, limit_of
@@ -380,3 +381,25 @@ def test_the_window_of_a_server_on_loopback_is_told_by_its_own_stamps():
             return await selftest._step(url, 1, 0.2)
 
     assert asyncio.run(one()).delay_p99_ms < 1000
+
+
+def test_answers_of_different_lengths_are_asked_for_and_counted_as_asked():
+    """Of 40 tokens and a fifth either way: none outside 32 to 48, not all alike, and none told as too short."""
+    measurement, _ = measure(
+        Behaviour(ttft_s=0.001, itl_s=0.0002), concurrencies=(4,), rates_per_s=(20.0,), output_tokens=40, lengths_spread=0.2
+    )
+    for level in measurement.levels:
+        lengths = [request.output_tokens for request in level.requests]
+        assert all(request.wanted_output_tokens == request.output_tokens for request in level.requests)
+        assert min(lengths) >= 32
+        assert max(lengths) <= 48
+        assert len(set(lengths)) > 5
+    assert not any("shorter than" in doubt for doubt in measurement.doubts)
+
+
+def test_lengths_are_even_around_their_mean_and_equal_without_a_spread():
+    some = list(itertools.islice(answer_lengths(100, 0.2, 1), 2000))
+    assert (min(some), max(some)) == (80, 120)
+    assert sum(some) / len(some) == pytest.approx(100, abs=1)  # 2,000 draws with a deviation of 11.5: 0.26
+    assert set(itertools.islice(answer_lengths(100, 0.0, 1), 50)) == {100}
+    assert set(itertools.islice(answer_lengths(1, 0.9, 1), 50)) <= {1, 2}

@@ -159,6 +159,7 @@ def test_an_endpoint_is_measured_from_the_command_line(tmp_path, probes):
     assert done.returncode == 0, done.stderr
     measurement = Measurement.from_json(out.read_bytes())
     assert measurement.levels[0].name == "c2"
+    assert measurement.settings.lengths_spread == 0.2  # unless told: equal answers march in step
     assert "TTFT" in done.stdout
     rate = next(figure.value for figure in measurement.derived if figure.name == "c2.output_rate")
     assert f"complete  vllm  fake-model  {rate:.1f} tokens/s out at c2" in probes("list").stdout
