@@ -81,7 +81,8 @@ def form() -> None:
         right.text_input("Model", key="measure.served", placeholder="the first that it lists", persist_state="session")
         left, middle, right = st.columns(3)
         left.number_input("Prompt tokens", 1, 1_000_000, 512, key="measure.input_tokens", persist_state="session")
-        middle.number_input("Answer tokens", 1, 100_000, 128, key="measure.output_tokens", persist_state="session")
+        drawn = f"The mean: answers are asked for up to {LENGTHS_SPREAD:.0%} shorter and longer, as equal ones march in step."
+        middle.number_input("Answer tokens", 1, 100_000, 128, key="measure.output_tokens", help=drawn, persist_state="session")
         right.number_input("Seconds per level", 1, 3600, 15, key="measure.level_s", persist_state="session")
         way = st.radio("Load", WAYS, key="measure.way", horizontal=True, persist_state="session")
         if way == WAYS[1]:

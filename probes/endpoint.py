@@ -90,7 +90,8 @@ def open_name(rate_per_s: float) -> str:
 
 def estimate_usd(settings: EndpointSettings, trace: tuple[Arrival, ...] = ()) -> float:
     """The most a run can cost at the given prices: every allowed request at its full lengths."""
-    sizes = [(arrival.input_tokens, arrival.output_tokens) for arrival in trace] + [(settings.input_tokens, settings.output_tokens)]
+    own = [round(settings.output_tokens * (1.0 + part * settings.lengths_spread)) for part in (-1.0, 1.0)]
+    sizes = [(arrival.input_tokens, arrival.output_tokens) for arrival in trace] + [(settings.input_tokens, answer) for answer in own]
     dearest = max(prompt * settings.input_usd_per_mtok + answer * settings.output_usd_per_mtok for prompt, answer in sizes)
     smallest = min(prompt + answer for prompt, answer in sizes)
     return min(settings.max_requests, settings.max_tokens // smallest) * dearest / TOKENS_PER_MTOK

@@ -403,3 +403,14 @@ def test_lengths_are_even_around_their_mean_and_equal_without_a_spread():
     assert sum(some) / len(some) == pytest.approx(100, abs=1)  # 2,000 draws with a deviation of 11.5: 0.26
     assert set(itertools.islice(answer_lengths(100, 0.0, 1), 50)) == {100}
     assert set(itertools.islice(answer_lengths(1, 0.9, 1), 50)) <= {1, 2}
+
+
+def test_the_most_a_run_can_cost_is_every_request_at_its_longest():
+    """1,000 requests of 500 tokens at 2 USD and 100 at 10 USD per Mtok: 1,000 x (1,000 + 1,000) / 10^6 USD; a fifth longer 1,200."""
+    asked = {"url": "http://127.0.0.1:1/v1", "input_tokens": 500, "output_tokens": 100, "max_requests": 1000}
+    prices = {"input_usd_per_mtok": 2.0, "output_usd_per_mtok": 10.0}
+    equal, spread = (EndpointSettings(**asked, **prices, lengths_spread=width) for width in (0.0, 0.2))
+    assert endpoint.estimate_usd(equal) == pytest.approx(2.0)
+    assert endpoint.estimate_usd(spread) == pytest.approx(2.2)
+    few = spread.model_copy(update={"max_tokens": 5800})  # ten of the shortest, 500 + 80
+    assert endpoint.estimate_usd(few) == pytest.approx(0.022)
