@@ -6,17 +6,20 @@ import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import hypot
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from capacity.accelerators import Server
 from capacity.calibration import NO_PROBE, Probe, probes_of
-from capacity.cases import FULLEST, RATES, TIMES, Case, case_of, read_rows
-from capacity.finite_run import LENGTHS_SPREAD, FiniteRun, finite_run
+from capacity.cases import FULLEST, RATES, Case, case_of, read_rows
+from capacity.finite_run import FiniteRun, finite_run
 from capacity.intervals import Interval, interval_class, interval_for
 from capacity.roofline import Efficiency, Layout, Rates, decode_step_s, efficiency_for, prefill_s, rates
-from capacity.throughput import RequestSize, Steady, best_layout, closed_loop, sequence_cap
+from capacity.throughput import CROWD_SPREAD, RequestSize, Steady, best_layout, closed_loop, sequence_cap
 from facts.errors import InputError
 from facts.records import Basis
 from facts.units import BYTES_PER_GIB, MS_PER_S
@@ -26,13 +29,14 @@ TPOT_QUANTILES = {"mean": 1.0, "p50": 0.99, "p90": 1.12, "p95": 1.18, "p99": 1.3
 """Quantiles of a request's time per token over its mean: averaged over the whole answer, so narrow."""
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
 """Share of requests below a statistic."""
+QUANTILE_GRID = (np.arange(200) + 0.5) / 200
+"""Shares at which a distribution of waits is followed."""
 NORMAL_80 = 1.2816
 """Standard deviations that 80 % of a normal distribution lie within."""
 LEAST_SCATTER = 0.02
 """What repetitions of a run scatter, in the median."""
 RUN_LENGTHS = 20.0
-"""Prompts of a closed-loop run over the number in flight, where the row does not state them: scripts take 10, runs by the clock many more.
-At 64 in flight the mean first token is then two to four times the bare prompt; published is about 2.1."""
+"""Prompts of a closed-loop run over the number in flight, where the row does not state them: scripts take 10, runs by the clock more."""
 UNKNOWN_MEMORY_SEQUENCES = 256.0
 """Sequences in flight at saturation where the device's memory is not known: the usual engine limit."""
 
@@ -159,7 +163,7 @@ def predict(case: Case, efficiency: Efficiency) -> tuple[float, tuple[str, ...]]
         layout, copies = best_layout(case.cost, _with_memory(case), device, efficiency, load, pipelines=True)
         cap, _ = _cap(case, efficiency, load, layout)
     if case.mode == "open":
-        run = _followed(
+        run = finite_run(
             case.cost,
             device,
             efficiency,
@@ -173,22 +177,6 @@ def predict(case: Case, efficiency: Efficiency) -> tuple[float, tuple[str, ...]]
     in_flight = cap if case.mode in {"max", "offline"} else case.concurrency / copies
     if in_flight > cap:
         doubts.append(f"{case.concurrency:.0f} in flight, memory and engine hold {cap * copies:.0f}: the rest queues")
-    if case.metric in {*TIMES, "decode_tok_s"} and not case.static_batch:
-        held = max(1, round(in_flight))
-        run = _followed(
-            case.cost,
-            device,
-            efficiency,
-            load,
-            in_flight=held,
-            prompts=max(1, round(case.prompts / copies if case.stated_prompts else RUN_LENGTHS * held)),
-            cap=max(cap, 1.0),
-            layout=layout,
-            lengths_spread=LENGTHS_SPREAD,
-        )
-        if case.metric == "decode_tok_s":
-            return (1.0 if case.per_user else min(held, cap) * copies) / float(run.tpot_s.mean()), tuple(doubts)
-        return _run_figure(case, run, copies), tuple(doubts)
     state = closed_loop(
         case.cost,
         device,
@@ -249,7 +237,7 @@ def _figure(case: Case, state: Steady, copies: int) -> float:
     if case.metric in {"output_tok_s_total", "total_tok_s"}:
         return _token_rate(case, requests)
     if case.metric == "decode_tok_s":
-        return (1.0 if case.per_user else float(state.in_flight) * copies) / float(state.tpot_s)
+        return (1.0 if case.per_user else float(state.in_flight) * copies) / _means_s(case, state)[1]
     return _time_ms(case, state)
 
 
@@ -290,11 +278,73 @@ def _open_interval(case: Case, value: float, interval: Interval) -> tuple[float,
 
 
 def _time_ms(case: Case, state: Steady) -> float:
-    """Times of a static batch, which has one prompt pass and then steps alike."""
-    first, token = float(state.ttft_s), float(state.tpot_s) * TPOT_QUANTILES[case.statistic]
+    mean_first, mean_token = _means_s(case, state)
+    tpot = mean_token * TPOT_QUANTILES[case.statistic]
+    if case.metric == "tpot_ms":
+        return tpot * MS_PER_S
+    if case.metric == "itl_ms":
+        return _gap_s(case, state, mean_token) * MS_PER_S
+    ttft = mean_first if case.statistic == "mean" else _first_s(case, state)
     if case.metric == "ttft_ms":
-        return first * MS_PER_S
-    return (token if case.metric in {"tpot_ms", "itl_ms"} else first + max(case.output_tokens - 1.0, 0.0) * token) * MS_PER_S
+        return ttft * MS_PER_S
+    rest = max(case.output_tokens - 1.0, 0.0)
+    later = hypot(max(ttft - mean_first, 0.0), rest * max(tpot - mean_token, 0.0))  # slow starts and slow answers seldom meet
+    sooner = min(ttft - mean_first, 0.0) + rest * min(tpot - mean_token, 0.0)
+    return (mean_first + rest * mean_token + later + sooner) * MS_PER_S
+
+
+def _means_s(case: Case, state: Steady) -> tuple[float, float]:
+    """(first token, time per following token) of a closed loop's run, means: what its start adds to one it takes from the other."""
+    share, steady = _start_share(case), float(state.ttft_s)
+    if share == 0.0:
+        return steady, float(state.tpot_s)
+    first = (1.0 - share) * steady + share * max(steady, float(_start_s(state).mean()))
+    gained = (first - steady) / max(case.output_tokens - 1.0, 1.0)
+    return first, max(float(state.tpot_s) - gained, min(float(state.step_s), float(state.tpot_s)))
+
+
+def _start_share(case: Case) -> float:
+    """Share of a closed loop's requests that leave together at its start."""
+    if case.static_batch or case.mode != "closed" or case.concurrency <= 1:
+        return 0.0
+    return min(1.0, case.concurrency / (case.prompts if case.stated_prompts else RUN_LENGTHS * case.concurrency))
+
+
+def _start_s(state: Steady) -> NDArray[np.float64]:
+    """First tokens of requests that leave all at once: one prompt after another."""
+    return float(state.prompt_s) + QUANTILE_GRID * (float(state.in_flight) - 1.0) * float(state.shared_s)
+
+
+def _first_s(case: Case, state: Steady) -> float:
+    """A quantile of the time to first token in a closed loop: the steady state's together with that of the start.
+
+    The steady one is scattered by how many prompts are met, about their mean as a Poisson number is. A run of N prompts starts with all B
+    at once, and the first B of them wait for up to B prompts: the share B/N decides at which quantile that shows.
+    """
+    mean, share, start = float(state.ttft_s), _start_share(case), _start_s(state)
+    if case.static_batch:
+        return mean
+    met, prompt = float(state.met), float(state.shared_s)
+    scattered = met + CROWD_SPREAD * (2.0 * met) ** 0.5 * ndtri(QUANTILE_GRID)
+    steady = mean - met * prompt + prompt * np.maximum(scattered, 0.0)
+    seen = np.concatenate([steady, start])
+    weight = np.concatenate([np.full(len(steady), 1.0 - share), np.full(len(start), share)]) / len(QUANTILE_GRID)
+    order = np.argsort(seen)
+    return float(np.interp(QUANTILES[case.statistic], np.cumsum(weight[order]), seen[order]))
+
+
+def _gap_s(case: Case, state: Steady, mean: float) -> float:
+    """Gap between two tokens of one answer in a closed loop: a plain step, or one that carries a prompt pass.
+
+    Of O tokens (B-1) passes / O carry one; a quantile above that share is a plain step, below it a step and the pass.
+    """
+    step = float(state.step_s)
+    if case.statistic == "mean":
+        return mean
+    carrying = min(1.0, max(float(state.in_flight) - 1.0, 0.0) * float(state.shared_passes) / max(case.output_tokens, 1.0))
+    if QUANTILES[case.statistic] <= 1.0 - carrying:
+        return step
+    return step + max(mean - step, 0.0) / max(carrying, 1e-9)
 
 
 @lru_cache(maxsize=512)
@@ -310,10 +360,6 @@ def _limited(efficiency: Efficiency, max_sequences: int | None, batched_tokens: 
 def _cells(answer: Prediction) -> Sequence[str]:
     numbers = ["" if number is None else f"{number:.6g}" for number in (answer.predicted, answer.low80, answer.high80)]
     return [*numbers, answer.basis.value, answer.refused_because or "", "; ".join(answer.doubts)]
-
-
-_followed = lru_cache(maxsize=64)(finite_run)
-"""Rows of one run ask for its figures one after another."""
 
 
 def log_error(predicted: float, measured: float) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from heapq import heapify, heappop, heappush
 from math import ceil, inf
@@ -18,15 +18,8 @@ from capacity.throughput import RequestSize, marginal_prompt_s
 
 MOST_PROMPTS = 3000
 """Requests that are followed one by one; a longer run is taken as one of this length."""
-MOST_HELD = 4096
-"""Requests in flight that are followed; more of them wait the longer before they are let in."""
-FOLLOWED_ROUNDS = 10
-"""Rounds of a held load that are followed: its start, its end, and between them what a longer run repeats; at least three."""
-ORDER_SEED = 20_261_122
-"""Order of gaps and lengths; their sizes are quantiles, so that runs differ in order alone."""
-LENGTHS_SPREAD = 0.1
-"""Half the width of a benchmark's answer lengths around their mean, where nothing is stated: equal lengths keep together what began
-together, these part it within two rounds."""
+ARRIVALS_SEED = 20_261_122
+"""Order of the gaps between arrivals; their sizes are the quantiles of an exponential, so that runs differ in order alone."""
 ONE_BEHIND_ANOTHER = 0.1
 """Of a request's time outside the device, how far apart requests reach it that leave at once."""
 LEAST_OF_PASS = 0.25
@@ -86,27 +79,26 @@ def finite_run(
     efficiency: Efficiency,
     load: RequestSize,
     *,
+    rate_per_s: float,
     prompts: int,
     cap: float,
     layout: Layout,
-    rate_per_s: float = inf,
-    in_flight: int | None = None,
-    lengths_spread: float = 0.0,
 ) -> FiniteRun:
-    """`prompts` requests on one copy: Poisson arrivals at a rate (infinite: all at once), or so many held in flight.
+    """`prompts` requests of one size with Poisson arrivals at a rate (infinite: all at once) on one copy, at most `cap` under way."""
+    count = max(1, min(int(prompts), MOST_PROMPTS))
+    most = max(1, min(int(cap), count))
+    arrivals = [0.0] * count if rate_per_s == inf else [gap / rate_per_s for gap in _unit_arrivals(count)]
+    engine = engine_of(cost, device, efficiency, load, most=most, layout=layout)
+    run = follow(engine, [max(float(load.output_tokens), 1.0)] * count, most=most, arrivals=arrivals)
+    later = (run.ttft_s - engine.outside_s) * (efficiency.first_factor - 1.0)
+    return replace(run, ttft_s=run.ttft_s + later, e2e_s=run.e2e_s + later)
 
-    Prompts go first, as many tokens in a pass as the engine's budget leaves, while every answer under way gains one token; between
-    passes all answers advance together, one token per step of that many sequences. At most `cap` answers are under way, the rest waits
-    in order. An arrival waits for the running step: half of one in the mean, the whole where an answer's end brings the next request.
-    """
-    held = None if in_flight is None else min(in_flight, MOST_HELD)
-    followed = MOST_PROMPTS if held is None else held * max(3, min(FOLLOWED_ROUNDS, MOST_PROMPTS // held))
-    count = max(1, min(int(prompts), followed))
-    most = max(1, min(int(cap), count if held is None else held))
-    factor = efficiency.serving_factor
-    batches = np.arange(1, most + 1, dtype=np.float64)
+
+def engine_of(cost: Footprint, device: Rates, efficiency: Efficiency, load: RequestSize, *, most: int, layout: Layout) -> Engine:
+    """One copy as the formulas estimate it, up to `most` answers under way."""
+    factor, batches = efficiency.serving_factor, np.arange(1, most + 1, dtype=np.float64)
     steps = decode_step_s(cost, device, efficiency, batch=batches, context_tokens=load.mean_context, layout=layout)
-    engine = Engine(
+    return Engine(
         step_s=[0.0, *(np.broadcast_to(np.asarray(steps) * factor, batches.shape)).tolist()],
         prompt_s=float(marginal_prompt_s(cost, device, efficiency, load, layout)) * factor,
         alone_s=float(prefill_s(cost, device, efficiency, tokens=load.computed_tokens, depth=load.cached_tokens, layout=layout)) * factor,
@@ -114,31 +106,17 @@ def finite_run(
         pass_tokens=float(efficiency.prefill_chunk),
         outside_s=efficiency.request_s,
     )
-    length = max(float(load.output_tokens), 1.0)
-    shares, unheld_s = _spread_shares(count), 0.0
-    lengths = [max(1.0, float(round(length * (1.0 + lengths_spread * share)))) for share in shares] if lengths_spread else [length] * count
-    if in_flight is None:
-        arrivals = [0.0] * count if rate_per_s == inf else [gap / rate_per_s for gap in _unit_arrivals(count)]
-        run = follow(engine, lengths, most=most, arrivals=arrivals)
-    else:
-        run = _repeated(follow(engine, lengths, most=most, in_flight=held), min(in_flight, MOST_HELD), max(1, int(prompts)))
-        unheld_s = (in_flight - min(in_flight, MOST_HELD)) * run.last_s / max(1, int(prompts))
-    ttft = (run.ttft_s - efficiency.request_s) * efficiency.first_factor + efficiency.request_s
-    ttft += unheld_s
-    return FiniteRun(
-        ttft_s=ttft,
-        tpot_s=run.tpot_s,
-        e2e_s=run.e2e_s + ttft - run.ttft_s,
-        gap_s=run.gap_s,
-        gap_tokens=run.gap_tokens,
-        last_s=run.last_s,
-    )
 
 
 def follow(
     engine: Engine, lengths: Sequence[float], *, most: int, arrivals: Sequence[float] = (), in_flight: int | None = None
 ) -> FiniteRun:
-    """Answers of these lengths on an engine with `most` at once: at these times, or each when one of `in_flight` has ended."""
+    """Answers of these lengths on an engine with `most` at once: at these times, or each when one of `in_flight` has ended.
+
+    Prompts go first, as many tokens in a pass as the engine's budget leaves, while every answer under way gains one token; between
+    passes all answers advance together, one token per step of that many sequences. What does not fit waits in order. An arrival waits
+    for the running step: half of one in the mean, the whole where an answer's end brings the next request.
+    """
     count, step = len(lengths), engine.step_s
     passes = max(1, ceil(engine.prompt_tokens / engine.pass_tokens))
     least_s = engine.alone_s / passes
@@ -223,35 +201,9 @@ def follow(
 # --- parts -----------------------------------------------------------------------------------------------------------
 
 
-def _repeated(run: FiniteRun, in_flight: int, prompts: int) -> FiniteRun:
-    """A held load's run of `prompts` requests, of which the first rounds were followed: what lies between start and end is repeated."""
-    count = len(run.ttft_s)
-    if prompts <= count or count < 3 * in_flight:
-        return run
-    times = (prompts - 2.0 * in_flight) / (count - 2.0 * in_flight)
-    middle = np.arange(in_flight, count - in_flight)
-    order = np.concatenate(
-        [np.arange(in_flight), middle[np.arange(round(len(middle) * times)) % len(middle)], np.arange(count - in_flight, count)]
-    )
-    return FiniteRun(
-        ttft_s=run.ttft_s[order],
-        tpot_s=run.tpot_s[order],
-        e2e_s=run.e2e_s[order],
-        gap_s=run.gap_s,
-        gap_tokens=run.gap_tokens,
-        last_s=run.last_s * prompts / count,
-    )
-
-
 @lru_cache(maxsize=256)
 def _unit_arrivals(count: int) -> tuple[float, ...]:
     """Arrival times of a run at one request a second, the first at 0."""
     shares = (np.arange(count - 1) + 0.5) / max(count - 1, 1)
-    gaps = np.random.default_rng(ORDER_SEED).permutation(-np.log1p(-shares))
+    gaps = np.random.default_rng(ARRIVALS_SEED).permutation(-np.log1p(-shares))
     return (0.0, *np.cumsum(gaps).tolist())
-
-
-@lru_cache(maxsize=256)
-def _spread_shares(count: int) -> tuple[float, ...]:
-    """Numbers from -1 to 1, evenly spread and out of order."""
-    return tuple(np.random.default_rng(ORDER_SEED).permutation((np.arange(count) + 0.5) / count * 2.0 - 1.0).tolist())

@@ -30,9 +30,11 @@ from facts.errors import InputError
 from facts.records import Basis
 from facts.units import MS_PER_S
 
-CROWD_TAIL = 1.3
-"""95th percentile of the prompts met on the way to a first token, over their mean, in roots of it: a Poisson number's, smoothed. It was
-chosen over 256 loads followed request by request, of made-up step and prompt times."""
+CROWD_SPREAD = 0.8
+"""Scatter of the prompts met on the way to a first token, in roots of twice their mean: 1.3 of them at the 95th percentile, chosen over 256
+loads followed request by request, of made-up step and prompt times."""
+NORMAL_95 = 1.645
+"""95th percentile of a normal distribution, in standard deviations."""
 TTFT_TAIL = log(20.0)
 """95th percentile of an exponential wait over its mean, 3.0."""
 TPOT_TAIL = 1.25
@@ -48,6 +50,11 @@ class Steady:
     ttft_p95_s: its 95th percentile
     tpot_s: mean time per following token
     requests_per_s: completed requests
+    prompt_s: time of one prompt alone
+    step_s: one generation step without prompt work
+    shared_s: what one more prompt adds to a busy server
+    shared_passes: engine passes that it takes part in
+    met: other prompts that a first token waits for, mean
     """
 
     in_flight: Numbers
@@ -55,6 +62,11 @@ class Steady:
     ttft_p95_s: Numbers
     tpot_s: Numbers
     requests_per_s: Numbers
+    prompt_s: Numbers
+    step_s: Numbers
+    shared_s: Numbers
+    shared_passes: Numbers
+    met: Numbers = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,27 +253,31 @@ def closed_loop(
         service = first + (outputs - 1.0) * step
     else:
         others, company = (in_flight - 1.0) / outputs, in_flight > 1.0
-        met, beside = np.minimum(others, a_pass), np.minimum(others, np.maximum(a_pass, 1.0))
         own = np.where(company, np.maximum(alone, shared + step * np.maximum(1.0, 1.0 / a_pass)), alone)
-        free = own + (outputs - 1.0) * step + (in_flight - 1.0) * shared
-        service = np.maximum(free, in_flight * (step / a_pass + shared))
-        under_way = step - 0.5 * np.minimum(step, efficiency.request_s) + met * shared
-        first = own + (under_way + beside * shared) * company
-        first = first + (service - free) * (1.0 + a_pass * shared / step)  # steps spent in line, each with a full pass
+        crowd = np.minimum(others, a_pass) + np.minimum(others, np.maximum(a_pass, 1.0))
+        in_line = np.maximum(in_flight / a_pass - outputs, 0.0)  # steps, each with a full pass
+        service = np.maximum(own + (outputs - 1.0) * step + (in_flight - 1.0) * shared, in_flight * (step / a_pass + shared))
+        first = own + (step - 0.5 * np.minimum(step, efficiency.request_s)) * company + crowd * shared + in_line * (step + a_pass * shared)
         first = np.minimum(first, service - (outputs - 1.0) * step)  # no longer than all other prompts take, so no token beats its step
-        crowd = CROWD_TAIL * (np.sqrt(met) + np.sqrt(beside)) * shared
     outside = 0.0 if static_batch else efficiency.request_s
     service = service * efficiency.serving_factor + outside
     first = first * efficiency.serving_factor + outside
     first = np.minimum(first * efficiency.first_factor, np.maximum(first, 0.95 * service))
     tpot = np.where(outputs > 1.0, (service - first) / np.maximum(outputs - 1.0, 1.0), step)
     slot_wait = np.maximum(concurrency / np.maximum(cap, 1.0) - 1.0, 0.0) * service
+    slower = efficiency.serving_factor * efficiency.first_factor
+    scatter = CROWD_SPREAD * NORMAL_95 * np.sqrt(2.0 * crowd) * shared * slower
     return Steady(
         in_flight=in_flight,
         ttft_s=first + slot_wait,
-        ttft_p95_s=first + crowd * efficiency.serving_factor * efficiency.first_factor + TTFT_TAIL * slot_wait,
+        ttft_p95_s=first + scatter + TTFT_TAIL * slot_wait,
         tpot_s=tpot,
         requests_per_s=in_flight / service,
+        prompt_s=alone * slower + outside,
+        step_s=step * efficiency.serving_factor,
+        shared_s=shared * slower,
+        shared_passes=np.maximum(1.0, load.computed_tokens / efficiency.prefill_chunk),
+        met=crowd,
     )
 
 
@@ -315,6 +331,10 @@ def open_loop(
         ttft_p95_s=first + (TTFT_TAIL - 1.0) * (prompt_wait + slot_wait) * efficiency.first_factor + efficiency.request_s,
         tpot_s=per_token,
         requests_per_s=rate_per_s,
+        prompt_s=alone,
+        step_s=per_token * (1.0 - busy),
+        shared_s=shared,
+        shared_passes=np.maximum(1.0, load.computed_tokens / efficiency.prefill_chunk),
     )
 
 

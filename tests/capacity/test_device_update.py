@@ -76,7 +76,7 @@ def test_a_serving_probe_moves_serving_alone():
 def test_a_first_token_probe_says_nothing_about_throughput():
     at = {"isl": "500", "osl": "200", "batch_or_concurrency": "16", "engine": "vllm", "device": "H100 SXM 80GB", "quant": "fp8"}
     probe = probe_of(seen(2.0, **at, metric="ttft_ms"))
-    assert 1.5 < value(probe, **at, metric="ttft_ms") / value(**at, metric="ttft_ms") <= 2.0  # the 10 ms outside the device stay
+    assert 1.6 < value(probe, **at, metric="ttft_ms") / value(**at, metric="ttft_ms") <= 2.0
     assert value(probe, **at, metric="output_tok_s_total") == pytest.approx(value(**at, metric="output_tok_s_total"))
 
 

@@ -74,9 +74,9 @@ def test_one_sequence_never_generates_faster_than_its_weights_stream(row):
 @settings(max_examples=80)
 @given(row=ROWS, count=st.integers(1, 400), more=st.integers(1, 400))
 def test_more_requests_in_flight_never_serve_fewer_tokens(row, count, more):
-    """Also beyond the memory: what does not fit waits, and the server stays full. A step grows by a thousandth where prompts hold it up."""
+    """Also beyond the memory: what does not fit waits, and the server stays full."""
     one, two = (asked(row, metric="output_tok_s_total", batch_or_concurrency=str(load)) for load in (count, count + more))
-    assert two >= one * 0.999
+    assert two >= one * 0.9999
 
 
 @settings(max_examples=40)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from capacity.accelerators import accelerator
-from capacity.finite_run import MOST_HELD, Engine, finite_run, follow
+from capacity.finite_run import Engine, engine_of, finite_run, follow
 from capacity.footprint import footprint
 from capacity.models import model
 from capacity.roofline import Layout, decode_step_s, efficiency_for, prefill_s, rates
@@ -135,26 +135,11 @@ def test_the_steady_formula_is_what_following_every_request_gives(prompt, held, 
     """Answers of 0.1 to 1.9 times their mean, so that no two stay together: mean first token, its 95th percentile, and the rate."""
     load = RequestSize(input_tokens=prompt, output_tokens=float(output))
     steady = closed_loop(COST, RATES, VLLM, load, concurrency=float(held), cap=256.0)
-    run = finite_run(COST, RATES, VLLM, load, prompts=12 * held, cap=256.0, layout=ONE, in_flight=held, lengths_spread=0.9)
+    count = max(12 * held, 200)
+    order = np.random.default_rng(1).permutation(count)
+    lengths = [max(1.0, round(output * (0.1 + 1.8 * (place + 0.5) / count))) for place in order]
+    run = follow(engine_of(COST, RATES, VLLM, load, most=256, layout=ONE), lengths, most=256, in_flight=held)
     middle = slice(2 * held, -held)
     assert float(steady.ttft_s) == pytest.approx(run.ttft_s[middle].mean(), rel=0.2)
     assert float(steady.ttft_p95_s) == pytest.approx(np.quantile(run.ttft_s[middle], 0.95), rel=0.35)
     assert float(steady.tpot_s) == pytest.approx(run.tpot_s[middle].mean(), rel=0.04)
-
-
-def test_a_long_run_repeats_its_middle_and_keeps_its_start():
-    short, long = (
-        finite_run(COST, RATES, VLLM, LOAD, prompts=count, cap=256.0, layout=ONE, in_flight=16, lengths_spread=0.1) for count in (160, 1600)
-    )
-    assert len(long.ttft_s) == 1600
-    assert long.ttft_s.max() == short.ttft_s.max()  # of the start, when all come at once
-    assert long.ttft_s.mean() < short.ttft_s.mean()
-    assert long.last_s == pytest.approx(10 * short.last_s, rel=0.05)
-
-
-def test_a_crowd_beyond_what_is_followed_waits_for_its_turn():
-    """Twice as many in flight as are followed, with room for 64: the rest waits as long again."""
-    some, twice = (
-        finite_run(COST, RATES, VLLM, LOAD, prompts=20_000, cap=64.0, layout=ONE, in_flight=held) for held in (MOST_HELD, 2 * MOST_HELD)
-    )
-    assert twice.ttft_s.mean() == pytest.approx(2 * some.ttft_s.mean(), rel=0.1)
