@@ -311,8 +311,11 @@ def _start_share(case: Case) -> float:
 
 
 def _start_s(state: Steady) -> NDArray[np.float64]:
-    """First tokens of requests that leave all at once: one prompt after another."""
-    return float(state.prompt_s) + QUANTILE_GRID * (float(state.in_flight) - 1.0) * float(state.shared_s)
+    """First tokens of requests that leave all at once: the first prompt alone, then as many to a pass as it takes, seen at its end."""
+    others = float(state.in_flight) - 1.0
+    a_pass = max(float(state.pass_prompts), 1.0)
+    read = np.minimum(np.ceil(QUANTILE_GRID * others / a_pass) * a_pass, others)
+    return float(state.prompt_s) + read * float(state.shared_s)
 
 
 def _first_s(case: Case, state: Steady) -> float:

@@ -54,6 +54,7 @@ class Steady:
     step_s: one generation step without prompt work
     shared_s: what one more prompt adds to a busy server
     shared_passes: engine passes that it takes part in
+    pass_prompts: prompts that a pass takes, below 1 where a prompt takes several
     met: other prompts that a first token waits for, mean
     """
 
@@ -66,6 +67,7 @@ class Steady:
     step_s: Numbers
     shared_s: Numbers
     shared_passes: Numbers
+    pass_prompts: Numbers
     met: Numbers = 0.0
 
 
@@ -277,6 +279,7 @@ def closed_loop(
         step_s=step * efficiency.serving_factor,
         shared_s=shared * slower,
         shared_passes=np.maximum(1.0, load.computed_tokens / efficiency.prefill_chunk),
+        pass_prompts=efficiency.prefill_chunk / load.computed_tokens,
         met=crowd,
     )
 
@@ -335,6 +338,7 @@ def open_loop(
         step_s=per_token * (1.0 - busy),
         shared_s=shared,
         shared_passes=np.maximum(1.0, load.computed_tokens / efficiency.prefill_chunk),
+        pass_prompts=efficiency.prefill_chunk / load.computed_tokens,
     )
 
 

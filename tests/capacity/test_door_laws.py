@@ -134,6 +134,21 @@ def test_a_run_that_starts_all_its_requests_at_once_waits_for_half_of_the_prompt
     assert long < alone * 4
 
 
+def test_prompts_that_share_a_pass_are_answered_together_at_its_end():
+    """Nine at once: the first alone; of 1,024 tokens the other eight fill one pass of 8,192, of 4,096 they take four, two to each."""
+    row = {"engine": "vllm", "model": "Llama 3.1 8B", "quant": "bf16", "device": "H100", "osl": "500", "batch_or_concurrency": "9"}
+    note = "prompts=9; max_num_batched_tokens=8192"
+
+    def first(isl: int, statistic: str) -> float:
+        return answer(row, isl=str(isl), metric=f"ttft_{statistic}ms", note=note)
+
+    assert first(1024, "p50_") == pytest.approx(first(1024, "p99_"), rel=1e-6)
+    alone = answer(row, isl="4096", metric="ttft_ms", batch_or_concurrency="1", note=note)
+    step = (first(4096, "p99_") - alone) / 4
+    assert first(4096, "p50_") == pytest.approx(alone + 2 * step, rel=0.02)
+    assert first(4096, "") == pytest.approx(alone + 2.5 * step, rel=0.05)  # (1 + 2 + 3 + 4) / 4
+
+
 @pytest.mark.parametrize(
     "device", ["RTX 3050", "RTX 2060 SUPER", "GTX 1080 Ti", "Tesla P100-SXM2-16GB", "RX 6650 XT", "RTX 3060", "RTX 5060 Ti"]
 )
