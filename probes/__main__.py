@@ -20,7 +20,7 @@ from rich.table import Table
 
 from capacity.accelerators import accelerator
 from capacity.gguf_header import read_gguf_header
-from capacity.models import ModelSpec, find_model, model, models
+from capacity.models import ModelSpec, find_model, model, models, quantization
 from capacity.tensors import tensor_plan
 from facts import commandline
 from facts.errors import InputError
@@ -29,7 +29,7 @@ from facts.settings import settings
 from facts.units import BYTES_PER_GB, BYTES_PER_GIB, SECONDS_PER_DAY
 from pricing.prices import PriceBook
 from probes import applying, bundle, endpoint, environment, ledger, llamacpp, send, timing
-from probes.build import build_state, installed_version
+from probes.build import BuildPhase, build_state, installed_version
 from probes.curves import knee, measured_curve
 from probes.load import LevelProgress
 from probes.lock import HostLock, owner_of, queue_of, take_or_wait, wait_for_lock
@@ -114,6 +114,8 @@ def llamacpp_command(
     if model_file is not None:
         llamacpp.check_gguf(model_file)
     shape = _model(synthetic) if synthetic else _shape_of(model_file)
+    if quant:
+        quantization(quant)
     request = ProbeRequest(
         settings=chosen,
         models_dir=settings().models_dir,
@@ -648,8 +650,9 @@ def _not_installed() -> str:
     state = build_state()
     if state.running:
         return f"llama-cpp-python is being built: {state.message} Wait for it, the Measure page shows how far it is"
-    why = f" {state.message} {state.remedy}" if state.message else ""
-    return f"llama-cpp-python is not installed.{why} Install it with: {llamacpp.REMEDY}"
+    if state.state is BuildPhase.FAILED:
+        return f"llama-cpp-python could not be built: {state.message} {state.remedy}".strip()
+    return f"{(state.message or 'llama-cpp-python is not installed').rstrip('.')}: {llamacpp.REMEDY}"
 
 
 def _default_path(created: datetime, request: ProbeRequest) -> Path:

@@ -30,11 +30,20 @@ from probes.load import RAMP_SHARE, Arrival, Heard, Level, LevelPlan, LevelProgr
 from probes.measurement import ClientLimit, EndpointSettings, LevelResult, Measurement, RequestTiming, Status, output_tokens_between
 from probes.power import PowerMeter
 from probes.shard import Shards
-from probes.stream import is_loopback, list_models, open_client
+from probes.stream import fetch_whole, is_loopback, open_client
 
 KEY_VARIABLE = "RIGHTSIZE_ENDPOINT_KEY"
 """Environment variable with the key of the endpoint; it is sent and never stored."""
 MAX_LIST_BYTES = 4_000_000
+LIST_TIMEOUT_S, VERSION_TIMEOUT_S = 30.0, 5.0
+VERSION_AT = {
+    "vllm": ("/version", "version"),
+    "sglang": ("/get_server_info", "version"),
+    "llama.cpp": ("/props", "build_info"),
+    "ollama": ("/api/version", "version"),
+}
+"""Engine -> where it tells its version (path beside /v1, name in the JSON)."""
+LONGEST_VERSION = 80
 GAIN_STOP_SHARE = 0.05
 """A sweep ends when doubling the load adds less than this to the output rate."""
 CLIENT_ROOM_SHARE = 0.5
@@ -328,17 +337,32 @@ class _Run:
             raise InputError(f"{self.settings.url} has no model '{model}': it serves {', '.join(ids[:8])}")
         engine = {"vllm": "vllm", "llamacpp": "llama.cpp", "sglang": "sglang", "library": "ollama"}.get(owner, "")
         server = headers.get("server", "")
-        self.server = ServerFacts(engine=engine or server or "unknown server", version=server if engine else "", model=model)
+        self.server = ServerFacts(engine=engine or server or "unknown server", version=await self._version(engine), model=model)
         self.settings = self.settings.model_copy(update={"model": model})
         self._caller.manner = self._manner()
 
     async def _list_models(self) -> tuple[list[dict[str, Any]], Mapping[str, str]]:
         url = self.settings.url
         try:
-            text, headers = await list_models(self._client, url, timeout_s=self.settings.timeout_s, most_bytes=MAX_LIST_BYTES)
+            text, headers = await fetch_whole(
+                self._client, f"{url}/models", timeout_s=min(LIST_TIMEOUT_S, self.settings.timeout_s), most_bytes=MAX_LIST_BYTES
+            )
         except ValueError:
             raise InputError(f"{url}/models sends more than {MAX_LIST_BYTES} bytes: this is no model server") from None
         return (json.loads(text)["data"] if text is not None else []), headers
+
+    async def _version(self, engine: str) -> str:
+        """What the engine says of its own version, beside the OpenAI paths; empty where it says nothing."""
+        if engine not in VERSION_AT:
+            return ""
+        path, name = VERSION_AT[engine]
+        try:
+            address = self.settings.url.removesuffix("/v1") + path
+            text, _ = await fetch_whole(self._client, address, timeout_s=VERSION_TIMEOUT_S, most_bytes=MAX_LIST_BYTES)
+            told = json.loads(text or b"{}")[name]
+        except (OSError, TimeoutError, ValueError, KeyError, TypeError, RecursionError):
+            return ""
+        return told if isinstance(told, str) and told.isprintable() and len(told) <= LONGEST_VERSION else ""
 
     async def _fit_lengths(self) -> None:
         """Find which options the server takes, then words per token from two prompts of different length."""

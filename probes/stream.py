@@ -322,14 +322,14 @@ def _count(value: Any, before: int | None) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MOST_TOKENS else before
 
 
-async def list_models(client: httpx.AsyncClient, url: str, *, timeout_s: float, most_bytes: int) -> tuple[bytes | None, Mapping[str, str]]:
-    """(body of GET /models, headers); no body unless it was answered with 200; ValueError when it is larger than `most_bytes`.
+async def fetch_whole(client: httpx.AsyncClient, url: str, *, timeout_s: float, most_bytes: int) -> tuple[bytes | None, Mapping[str, str]]:
+    """(body of GET, headers); no body unless it was answered with 200; ValueError when it is larger than `most_bytes`.
 
     ConnectionError when nobody listens there, TimeoutError or OSError when nothing whole comes.
     """
     text = b""
     try:
-        async with asyncio.timeout(min(30.0, timeout_s)), client.stream("GET", f"{url}/models") as response:
+        async with asyncio.timeout(timeout_s), client.stream("GET", url) as response:
             async for piece in response.aiter_raw():
                 text += piece
                 if len(text) > most_bytes:

@@ -33,6 +33,7 @@ class Behaviour:
         'drip', 'hang_up', 'claims_10_gb', 'deep_json', 'many_headers'
     listing: bytes that it answers to GET /models with, empty for a proper list; b'drip' never ends
     models: names in its model list
+    version: what it answers to GET /version, beside /v1; empty for nothing
     """
 
     ttft_s: float = 0.0
@@ -53,6 +54,7 @@ class Behaviour:
     trick: str = ""
     models: tuple[str, ...] = ("fake-model",)
     listing: bytes = b""
+    version: str = ""
 
 
 @dataclass
@@ -120,6 +122,8 @@ class FakeServer:
         if path.endswith("/models"):
             data = [{"id": name, "object": "model", "owned_by": "vllm"} for name in self.behaviour.models]
             return await self._whole(writer, "200 OK", json.dumps({"object": "list", "data": data}))
+        if path == "/version":
+            return await self._whole(writer, *(("200 OK", self.behaviour.version) if self.behaviour.version else ("404 Not Found", "")))
         self.requests.append(body)
         refused = [name for name in self.behaviour.refuses if name in body]
         if refused:

@@ -189,6 +189,24 @@ def test_what_the_engine_says_of_itself_stands_beside_what_was_seen():
     assert Measurement.from_json(measurement.to_json()) == measurement
 
 
+@pytest.mark.parametrize(
+    ("told", "version"),
+    [
+        ('{"version": "0.26.0"}', "0.26.0"),
+        ("", ""),
+        ("<html>", ""),
+        ('{"version": 26}', ""),
+        ('["0.26.0"]', ""),
+        ('{"version": "' + "9" * 81 + '"}', ""),
+        ('{"version": "0.26\\u0007"}', ""),
+    ],
+)
+def test_the_engine_is_asked_for_its_version_and_nothing_else_is_taken_for_one(told, version):
+    measurement, server = measure(Behaviour(version=told), concurrencies=(1,))
+    assert (measurement.engine, measurement.engine_version) == ("vllm", version)
+    assert all("messages" in request or "prompt" in request for request in server.requests)
+
+
 def test_waiting_beside_others_is_no_doubt_of_the_way_there():
     measurement, _ = measure(Behaviour(ttft_s=0.03, timings=TIMINGS), concurrencies=(2,))
     assert not any("outside the engine" in doubt for doubt in measurement.doubts)

@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 
 from facts import commandline
+from probes import __main__ as probes_main
 from probes import lock
 from probes.__main__ import app
+from probes.build import BuildPhase, BuildState
+from probes.llamacpp import REMEDY
 from probes.lock import owner_of
 from probes.measurement import Measurement, Status
 from tests.probes.fake_server import Behaviour, FakeServer
@@ -76,6 +79,25 @@ def test_wrong_input_is_one_line_and_exit_code_2(arguments, says, probes):
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")
     assert done.stderr.count("\n") == 1
+    assert says in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("state", "says"),
+    [
+        (BuildState(state=BuildPhase.ABSENT, message="llama-cpp-python is not installed.", remedy="Build it."), f"installed: {REMEDY}"),
+        (
+            BuildState(state=BuildPhase.FAILED, message="No compiler.", remedy="Install g++."),
+            "could not be built: No compiler. Install g++.",
+        ),
+        (BuildState(state=BuildPhase.BUILDING, message="Compiled 4 of 140 files."), "being built: Compiled 4 of 140 files. Wait"),
+    ],
+)
+def test_without_llama_cpp_one_sentence_says_why_and_what_to_do(state, says, probes, monkeypatch):
+    monkeypatch.setattr(probes_main, "build_state", lambda: state)
+    monkeypatch.setattr(probes_main.llamacpp, "installed", lambda: False)
+    done = probes("llamacpp", "--synthetic", "qwen3-0.6b")
+    assert (done.returncode, done.stderr.count("\n"), done.stderr.count("not installed") <= 1) == (2, 1, True)
     assert says in done.stderr
 
 
