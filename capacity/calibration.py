@@ -46,6 +46,8 @@ HALVINGS = 12
 """Bisections of a factor: to 1 part in 4,000 of it."""
 AT_ODDS = 1.35
 """A measurement that the corrected parameters of its own device still miss by more than this contradicts the other rows."""
+FAR_SLOWER = 5.0
+"""A measurement so many times as slow as the sheet's estimate is used and said: a first request that compiled was ten times as slow."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +73,7 @@ class Probe:
     """What probe rows say, by device and engine.
 
     corrections: (device, devices' engine) -> correction
-    contradictions: one sentence per measurement that was not absorbed
+    contradictions: one sentence per measurement that was not absorbed, or is far from the sheet or from the others
     contradicted: devices with such a measurement
     """
 
@@ -139,6 +141,15 @@ def probes_of(
             said.append(sentence)
             contradicted[name] = sentence
             continue
+        expected, _ = predict(case, base_of(case))
+        slower = expected / value if case.metric in RATES else value / expected
+        if slower > FAR_SLOWER:
+            sentence = (
+                f"probe row {number}: {value:,.4g} measured on {name} is {slower:,.1f} times as slow as the {expected:,.4g} estimated "
+                "from its sheet; it was used: if that was a first request, or the machine had other work or a power limit, measure again"
+            )
+            said.append(sentence)
+            contradicted[name] = sentence
         gathered.setdefault((name, case.engine), []).append(_Measured(number=number, case=case, value=value))
     corrections = {}
     for key, measured in gathered.items():

@@ -105,6 +105,19 @@ def test_rows_of_one_device_at_odds_are_reported():
     assert probe_of(seen(0.9), seen(0.95, quant="F16")).contradictions == ()
 
 
+@pytest.mark.parametrize("metric", ["decode_tok_s", "ttft_ms"])
+def test_a_row_more_than_five_times_as_slow_as_its_sheet_is_used_and_said(metric):
+    """One answer at 1/5.2 of the estimated rate, or its first token 5.2 times as late, is named; at 4.8 it is not."""
+    at = {"metric": metric, "isl": "512", "osl": "64"}
+    slow, less_slow = ((1 / factor if metric == "decode_tok_s" else factor) for factor in (5.2, 4.8))
+    probe = probe_of(seen(slow, **at))
+    assert [("5.2 times as slow" in sentence) for sentence in probe.contradictions] == [True]
+    assert probe.doubts_of(case_of(row(**at)))
+    moved = value(probe, **at) / value(**at)
+    assert abs(moved - 1) > 0.5, "it was used all the same"
+    assert probe_of(seen(less_slow, **at)).contradictions == ()
+
+
 @settings(max_examples=25, deadline=None)
 @given(ratio=st.floats(0.5, 1.1), quant=st.sampled_from(["Q4_K_M", "F16"]))
 def test_a_probe_never_overshoots_what_was_measured_nor_turns_away(ratio, quant):
