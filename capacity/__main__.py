@@ -102,7 +102,7 @@ def estimate(
     """Predict every row of a file."""
     total, refused, contradictions = estimate_file(rows, out, probe)
     for sentence in contradictions:
-        print(f"not used: {sentence}")
+        print(f"doubt: {sentence}")
     print(f"{total} rows, {total - refused} predicted, {refused} refused: {out}")
     if fit_report:
         for entry in efficiencies():

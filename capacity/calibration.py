@@ -129,7 +129,7 @@ def probes_of(
         try:
             case, value = measured_case(row)
         except InputError as error:
-            said.append(f"probe row {number}: {error}")
+            said.append(f"probe row {number} is not used: {error}")
             continue
         name = case.server.accelerator.name
         bound = roof(case, predict)
