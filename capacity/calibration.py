@@ -120,11 +120,16 @@ def probes_of(
     predict: Predict,
     parameters: Callable[[Case], Efficiency] | None = None,
 ) -> Probe:
-    """Corrections from measured rows over the engine's parameters; a row above the roofline is named and left out."""
+    """Corrections from measured rows over the engine's parameters; one above the roofline is named and left out, a far slower one used."""
     base_of = parameters or (lambda case: efficiency_for(case.engine, case.server.accelerator))
     said: list[str] = []
     contradicted: dict[str, str] = {}
     gathered: dict[tuple[str, str], list[_Measured]] = {}
+
+    def doubted(device: str, sentence: str) -> None:
+        said.append(sentence)
+        contradicted[device] = sentence
+
     for number, row in enumerate(rows, 2):
         try:
             case, value = measured_case(row)
@@ -134,22 +139,20 @@ def probes_of(
         name = case.server.accelerator.name
         bound = roof(case, predict)
         if case.metric in RATES and value > ROOF_TOLERANCE * bound:
-            sentence = (
+            doubted(
+                name,
                 f"probe row {number}: {value:,.4g} tok/s measured on {name} is above the {bound:,.4g} "
-                "its sheet allows; it was not used: check the model's size, the quantisation and the device"
+                "its sheet allows; it was not used: check the model's size, the quantisation and the device",
             )
-            said.append(sentence)
-            contradicted[name] = sentence
             continue
         expected, _ = predict(case, base_of(case))
         slower = expected / value if case.metric in RATES else value / expected
         if slower > FAR_SLOWER:
-            sentence = (
+            doubted(
+                name,
                 f"probe row {number}: {value:,.4g} measured on {name} is {slower:,.1f} times as slow as the {expected:,.4g} estimated "
-                "from its sheet; it was used: if that was a first request, or the machine had other work or a power limit, measure again"
+                "from its sheet; it was used: if that was a first request, or the machine had other work or a power limit, measure again",
             )
-            said.append(sentence)
-            contradicted[name] = sentence
         gathered.setdefault((name, case.engine), []).append(_Measured(number=number, case=case, value=value))
     corrections = {}
     for key, measured in gathered.items():
@@ -159,12 +162,11 @@ def probes_of(
             moved = _moved(base, corrections[key], phase_measured(entry.case), unlike=_unlike(entry.case, base))
             estimate, _ = predict(entry.case, moved)
             if len(measured) > 1 and not 1 / AT_ODDS < estimate / entry.value < AT_ODDS:
-                sentence = (
+                doubted(
+                    key[0],
                     f"probe row {entry.number}: {entry.value:,.4g} measured on {key[0]} is far from the {estimate:,.4g} that fits all "
-                    "of its rows: one of them was another build, setting or machine"
+                    "of its rows: one of them was another build, setting or machine",
                 )
-                said.append(sentence)
-                contradicted[key[0]] = sentence
     return Probe(corrections=corrections, contradictions=tuple(said), contradicted=contradicted)
 
 

@@ -344,7 +344,8 @@ def _gap_s(case: Case, state: Steady, mean: float) -> float:
     step = float(state.step_s)
     if case.statistic == "mean":
         return mean
-    carrying = min(1.0, max(float(state.in_flight) - 1.0, 0.0) * float(state.shared_passes) / max(case.output_tokens, 1.0))
+    passes = max(1.0, 1.0 / float(state.pass_prompts))
+    carrying = min(1.0, max(float(state.in_flight) - 1.0, 0.0) * passes / max(case.output_tokens, 1.0))
     if QUANTILES[case.statistic] <= 1.0 - carrying:
         return step
     return step + max(mean - step, 0.0) / max(carrying, 1e-9)

@@ -53,8 +53,7 @@ class Steady:
     prompt_s: time of one prompt alone
     step_s: one generation step without prompt work
     shared_s: what one more prompt adds to a busy server
-    shared_passes: engine passes that it takes part in
-    pass_prompts: prompts that a pass takes, below 1 where a prompt takes several
+    pass_prompts: prompts that a pass of the engine takes, below 1 where a prompt takes several
     met: other prompts that a first token waits for, mean
     """
 
@@ -66,7 +65,6 @@ class Steady:
     prompt_s: Numbers
     step_s: Numbers
     shared_s: Numbers
-    shared_passes: Numbers
     pass_prompts: Numbers
     met: Numbers = 0.0
 
@@ -278,8 +276,7 @@ def closed_loop(
         prompt_s=alone * slower + outside,
         step_s=step * efficiency.serving_factor,
         shared_s=shared * slower,
-        shared_passes=np.maximum(1.0, load.computed_tokens / efficiency.prefill_chunk),
-        pass_prompts=efficiency.prefill_chunk / load.computed_tokens,
+        pass_prompts=a_pass,
         met=crowd,
     )
 
@@ -337,7 +334,6 @@ def open_loop(
         prompt_s=alone,
         step_s=per_token * (1.0 - busy),
         shared_s=shared,
-        shared_passes=np.maximum(1.0, load.computed_tokens / efficiency.prefill_chunk),
         pass_prompts=efficiency.prefill_chunk / load.computed_tokens,
     )
 

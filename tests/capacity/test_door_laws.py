@@ -125,7 +125,7 @@ def test_a_pipeline_answers_no_prompt_sooner_than_its_stages_take():
 
 
 def test_a_run_that_starts_all_its_requests_at_once_waits_for_half_of_the_prompts():
-    """64 prompts at once: the mean first token comes after (1 + 64) / 2 of them, cheaper each than one alone; a long run forgets it."""
+    """64 at once: the mean first token comes after (1 + 64) / 2 prompts and half a pass, each cheaper than alone; a long run forgets it."""
     row = {"engine": "vllm", "model": "Llama 3.1 8B", "quant": "bf16", "device": "H100", "isl": "2000", "osl": "200"}
     load = {"metric": "ttft_ms", "batch_or_concurrency": "64"}
     alone = answer(row, metric="ttft_ms", batch_or_concurrency="1")
