@@ -234,7 +234,7 @@ def _result(spec: ModelSpec, server: Server, engine: str, precision: str, prompt
         parts.table(_precision_table(choices), "Precisions with their size, speed and published loss of quality")
     scores = benchmark_scores(spec.id)
     if scores:
-        with st.expander(f"Published benchmark scores ({len(scores)})"):
+        with st.expander(f"Published benchmark scores ({len(scores)})", key="fit.scores"):
             st.caption("Shown beside the model and used for nothing: what its own maker reports, or an article claims, ranks no option.")
             parts.table(_scores_table(scores), f"Published benchmark scores of {spec.name}")
             st.caption(fmt.markdown_literal(benchmark_attribution()))

@@ -190,7 +190,7 @@ def _versions(versions: tuple[SavedScenario, ...]) -> None:
                 "Method": saved.method_version or fmt.NOTHING,
             }
         )
-    with st.expander(f"Versions ({len(versions)})", expanded=len(versions) <= 5):
+    with st.expander(f"Versions ({len(versions)})", expanded=len(versions) <= 5, key="saved.versions"):
         parts.table(pd.DataFrame(rows[::-1]), "Every version, the newest first: who saved it, when, what changed, prices and method")
 
 
@@ -261,7 +261,7 @@ def _decided(saved_id: str, day: date, stored: tuple[str, ...], *, _saved: Saved
 
 def _approval(saved: SavedScenario) -> None:
     given = list_approvals(settings(), saved.name)
-    with st.expander(f"Approval ({len(given)})" if given else "Approval", expanded=False):
+    with st.expander(f"Approval ({len(given)})" if given else "Approval", key="saved.approval"):
         for approval in reversed(given):
             st.markdown(
                 f"**{fmt.markdown_literal(approval.who)}**, {approval.created[:10]}, version {approval.version}"
@@ -294,7 +294,7 @@ def _approved_words(saved: SavedScenario, who: str, note: str) -> str:
 def _links(versions: tuple[SavedScenario, ...]) -> None:
     by_id = {saved.id: saved for saved in versions}
     open_links = [link for link in list_shares(settings(), tuple(by_id)) if not link.ended]
-    with st.expander(f"Links to read by ({len(open_links)})" if open_links else "Links to read by", expanded=False):
+    with st.expander(f"Links to read by ({len(open_links)})" if open_links else "Links to read by", key="saved.links"):
         st.caption("Who has the link sees this version's verdict and inputs, and can change nothing. It holds until it is withdrawn.")
         for link in open_links:
             with st.container(horizontal=True, vertical_alignment="center"):

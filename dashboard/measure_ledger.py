@@ -141,10 +141,10 @@ def _errors(written: ledger.Ledger) -> None:
             parts.table(pd.DataFrame(rows), "Error of the predictions by quantity, engine and basis")
         else:
             st.caption("Every measurement so far doubts itself, so none counts for the error.")
-        with st.expander(f"Every figure ({len(written.lines)})"):
+        with st.expander(f"Every figure ({len(written.lines)})", key="ledger.every"):
             parts.table(_lines(written.lines[-MOST_LINES:]), "Every predicted and measured figure, oldest first")
     if written.left_out:
-        with st.expander(f"Not compared ({len(written.left_out)})"):
+        with st.expander(f"Not compared ({len(written.left_out)})", key="ledger.left_out"):
             parts.points(list(written.left_out[-MOST_LINES:]))
 
 

@@ -53,7 +53,7 @@ def over_time(recommendation: Recommendation, doubted: Doubted | None) -> None:
         f"The lines are the numbers as decided; behind each lies where 8 of 10 of {found.simulation.draws:,} draws of every "
         "uncertain number fall. A line low in its band: more can go wrong than right."
     )
-    with st.expander("The bands as numbers"):
+    with st.expander("The bands as numbers", key="costs.bands"):
         parts.table(doubt_words.bands_table(found), "Each option over all draws: low, middle and high cost, how often it is the cheapest")
 
 

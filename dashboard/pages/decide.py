@@ -90,7 +90,7 @@ def what_would_flip(recommendation: Recommendation, doubted: Doubted | None) -> 
     if flips:
         st.markdown("**One number alone, the nearest first**")
         parts.points(flips)
-    with st.expander("What does not flip it"):
+    with st.expander("What does not flip it", key="decide.unflipped"):
         parts.text(doubt_words.unreached_sentence(found))
     attitude(recommendation, found.simulation)
 
@@ -127,16 +127,16 @@ def meaning(recommendation: Recommendation) -> None:
         "None of this is in the ranking. Under More assumptions, Must have makes one a requirement, and Tie breakers decide between "
         "options whose expected costs lie within 5%."
     )
-    with st.expander("The same for every option"):
+    with st.expander("The same for every option", key="decide.factors"):
         parts.table(tables.factors_of_all(recommendation), "Privacy, latency, ownership and leverage of every option")
-    with st.expander("What the chance of being good enough rests on"):
+    with st.expander("What the chance of being good enough rests on", key="decide.chance"):
         chance(recommendation, option)
     if option.base_model is not None and option.base_model.shortlist:
         st.markdown("**Shortlist of the pilot**")
         parts.table(tables.shortlist_table(option.base_model), "Base models that the pilot tries")
         parts.text(f"{option.base_model.because[:1].upper()}{option.base_model.because[1:]}. {option.base_model.sentence}".strip())
         if option.base_model.left_out:
-            with st.expander(f"Left out ({len(option.base_model.left_out)})"):
+            with st.expander(f"Left out ({len(option.base_model.left_out)})", key="decide.left_out"):
                 parts.points(option.base_model.left_out)
 
 
@@ -305,7 +305,7 @@ def options(recommendation: Recommendation) -> None:
         parts.table(allowed, "Options that may be chosen, best first by expected cost")
         st.caption("Expected: chance of being good enough × total, plus the other chance × what the test cost and what is paid instead.")
     if len(refused):
-        with st.expander(f"Refused, and why ({len(refused)})", expanded=not len(allowed)):
+        with st.expander(f"Refused, and why ({len(refused)})", expanded=not len(allowed), key="decide.refused"):
             parts.table(refused, "Options that were refused, each with the reason")
 
 

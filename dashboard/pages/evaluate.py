@@ -171,10 +171,10 @@ def counts_table(found: GateResult) -> pd.DataFrame:
 
 def details(found: GateResult) -> None:
     if found.slices:
-        with st.expander(f"By slice ({len(found.slices)}): exploratory, never a verdict"):
+        with st.expander(f"By slice ({len(found.slices)}): exploratory, never a verdict", key="evaluate.slices"):
             parts.table(slices_table(found), "Gap by slice, with intervals that are not corrected for their number")
     if found.worst:
-        with st.expander(f"Cases with the largest loss ({len(found.worst)})"):
+        with st.expander(f"Cases with the largest loss ({len(found.worst)})", key="evaluate.losses"):
             parts.text(", ".join(found.worst))
     with st.expander("How it was tested"):
         rows = [{"Interval": one.method, "From": points(one.low), "To": points(one.high)} for one in found.intervals]

@@ -80,11 +80,16 @@ def first_total(page) -> str:
     return page.get_by_test_id("stTable").first.locator("tbody tr").first.locator("td").nth(1).inner_text()
 
 
+def refused_folder(page):
+    return page.get_by_test_id("stExpander").filter(has_text="Refused, and why")
+
+
 def refused(page) -> None:
     """Unfold the options that are refused, whose reasons stand there."""
     from playwright.sync_api import expect
 
-    folder = page.get_by_test_id("stExpander").filter(has_text="Refused, and why")
+    settled(page)
+    folder = refused_folder(page)
     if folder.locator("details").get_attribute("open") is None:
         folder.locator("summary").click()
     expect(folder.get_by_role("row").first).to_be_visible()
@@ -146,6 +151,20 @@ def test_a_shared_link_opens_the_same_verdict_and_its_pdf(watched: Watched, serv
     settled(page)
     assert first_total(page) == total
     assert (watched.errors, watched.elsewhere) == ([], [])
+
+
+def test_what_was_unfolded_stays_so_when_another_number_stands_in_its_title(watched: Watched) -> None:
+    from playwright.sync_api import expect
+
+    page = watched.page
+    refused(page)
+    title = refused_folder(page).locator("summary").inner_text()
+    page.get_by_role("spinbutton", name="Labelled examples").fill("0")
+    page.get_by_role("spinbutton", name="Labelled examples").press("Enter")
+    expect(refused_folder(page).locator("summary")).not_to_have_text(title)
+    settled(page)
+    expect(refused_folder(page).get_by_role("row").first).to_be_visible()
+    assert watched.errors == []
 
 
 def test_the_tree_is_walked_by_keyboard_and_by_mouse(watched: Watched) -> None:
