@@ -30,6 +30,8 @@ class Accelerator(Fact):
     """Maker."""
     generation: str | None = None
     """Architecture generation, as in hopper."""
+    joined: int = Field(default=1, ge=1)
+    """Chips of a smaller device that are joined into it: 2 in an Apple Ultra."""
     memory_kind: str = "gddr"
     """hbm, gddr, lpddr (shared with the CPU) or ddr."""
     memory_gb: float | None = Field(default=None, gt=0)

@@ -298,6 +298,7 @@ def _resolved_device(name: str, bandwidth: float | None, tflops: float | None) -
             mem_bw_gb_per_s=bandwidth,
             fp16_tflops=tflops,
             generation=_guessed_generation(name),
+            joined=2 if kind == "apple_soc" and re.search(r"\bultra\b", name, re.IGNORECASE) else 1,
             link_kind="nvlink" if memory_kind == "hbm" else "pcie",
             source=Source(url="the row", checked=date(2026, 11, 22)),
         )

@@ -60,6 +60,8 @@ UNPACK_GAIN = 1.25
 bandwidth, which needs 24 operations a weight or fewer, where M1 and M2 chips take 27 to 36."""
 PACKED_BITS = 7.5
 """Weights with fewer bits are unpacked before they are multiplied."""
+NARROW_POWER = 2.0
+"""A matrix grows with the square of its width, what starting and ending its product costs does not."""
 REFERENCE_FLOPS = 1e14
 """Peak at which `flops_share` is stated."""
 UNPACK_REFERENCE_FLOPS = 1e13
@@ -108,7 +110,9 @@ class Efficiency(Fact):
     consumer_gain: float = Field(default=1.0, ge=1, le=2)
     """2 where an engine accumulates in 16 bits or integers, which GeForce cards do at twice the sheet's 32-bit rate."""
     unpack_exponent: float = Field(default=1.0, gt=0, le=1)
-    """How the unpacking rate grows with the 16-bit peak: large GPUs keep fewer of their units busy with one row."""
+    """How the unpacking rate grows with the 16-bit peak of one chip: large GPUs keep fewer of their units busy with one row."""
+    narrow_width: float = Field(default=0.0, ge=0)
+    """Width of a model at which a product of packed weights takes twice its time, as such small matrices leave units idle; 0 for none."""
     layer_s: float = Field(ge=0)
     """Fixed time per layer and generation step, seconds."""
     expert_layer_s: float = Field(default=0.0, ge=0)
@@ -240,7 +244,8 @@ def rates(device: Accelerator, compute: str, efficiency: Efficiency) -> Rates:
         bandwidth=bandwidth * (CDNA_BANDWIDTH if instinct else 1.0),
         flops16=flops16,
         unpacking=UNPACK_REFERENCE_FLOPS
-        * (flops16 / UNPACK_REFERENCE_FLOPS) ** efficiency.unpack_exponent
+        * device.joined
+        * (flops16 / device.joined / UNPACK_REFERENCE_FLOPS) ** efficiency.unpack_exponent
         * (UNPACK_GAIN if device.generation in UNPACK_TOGETHER else 1.0),
         flops=reached * gain**efficiency.precision_exponent,
         most_flops=MOST_REACHED * peak * gain,
@@ -491,7 +496,7 @@ def _weight_stream_s(cost: Footprint, device: Rates, efficiency: Efficiency, row
         return streamed
     unpacked = (dense + experts) * 8.0 / cost.weight_bits * efficiency.unpack_flops / device.unpacking
     both: Numbers = np.power(np.power(streamed, 8.0) + np.power(unpacked, 8.0), 0.125)
-    return both
+    return both * (1.0 + np.power(efficiency.narrow_width / cost.hidden, NARROW_POWER))
 
 
 def _activation_bytes(cost: Footprint, efficiency: Efficiency) -> Numbers:
