@@ -193,6 +193,7 @@ def ideal(efficiency: Efficiency) -> Efficiency:
         "prefill_layer_s",
         "step_s",
         "sequence_s",
+        "draw_s",
         "link_s",
         "fast_link_s",
         "request_s",

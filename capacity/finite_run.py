@@ -97,7 +97,7 @@ def finite_run(
 def engine_of(cost: Footprint, device: Rates, efficiency: Efficiency, load: RequestSize, *, most: int, layout: Layout) -> Engine:
     """One copy as the formulas estimate it, up to `most` answers under way."""
     factor, batches = efficiency.serving_factor, np.arange(1, most + 1, dtype=np.float64)
-    steps = decode_step_s(cost, device, efficiency, batch=batches, context_tokens=load.mean_context, layout=layout)
+    steps = decode_step_s(cost, device, efficiency, batch=batches, context_tokens=load.mean_context, layout=layout, drawn=True)
     return Engine(
         step_s=[0.0, *(np.broadcast_to(np.asarray(steps) * factor, batches.shape)).tolist()],
         prompt_s=float(marginal_prompt_s(cost, device, efficiency, load, layout)) * factor,

@@ -77,6 +77,11 @@ class Footprint:
         """Whether tokens are routed to experts."""
         return bool(np.any(np.asarray(self.expert_bytes) > 0))
 
+    @property
+    def vocabulary(self) -> Numbers:
+        """Entries that the output head scores."""
+        return self.head_params / self.hidden
+
     def sequence_kv_bytes(self, context_tokens: Numbers) -> Numbers:
         """Cache of one sequence of that length: full layers grow, window layers stop at their window."""
         return self.kv_bytes * context_tokens + self.window_kv_bytes * np.minimum(context_tokens, self.window_tokens)

@@ -16,8 +16,9 @@ TOLD = {
     ("llama.cpp", "H200 SXM 141GB"): (
         "llama.cpp with CUDA on an H200, random weights, measured by `python -m probes` on 26 November 2026 (the archive of `make bundle`;",
         "`capacity/data/own_rows.csv`). Nothing was fitted on these rows; the last two columns follow after the first row of each phase.",
-        "The estimate of this class is a prior; what llama-server itself does for each token (it samples its sequences one after another",
-        "on the processor) is in no row that was fitted. A measurement of the machine is what this project is for.",
+        "The estimate of this class is a prior. llama-server draws the tokens of its sequences one after another on the processor: that",
+        "time was measured apart, on another processor (`python -m tests.bench drawing`), and is in the estimate of what it serves; what",
+        "else it does between two tokens is not. A measurement of the machine is what this project is for.",
     ),
     ("vllm", "2-core Xeon, one thread"): (
         "vLLM 0.32 built for processors, random weights, one thread of two virtual cores (Xeon with AMX: 4.3 TFLOPS a core at 2.1 GHz by",

@@ -126,7 +126,9 @@ class Efficiency(Fact):
     step_s: float = Field(ge=0)
     """Fixed time per step (scheduler, sampling), seconds."""
     sequence_s: float = Field(ge=0)
-    """Time per sequence and step (sampling, detokenising, bookkeeping), seconds."""
+    """Time per sequence and step (detokenising, bookkeeping, sampling on the device), seconds."""
+    draw_s: float = Field(default=0.0, ge=0)
+    """Time per entry of the vocabulary to draw a served token on the processor, one sequence after another; 0 where the device draws."""
     activation_passes: float = Field(ge=0)
     """Times that a token's hidden state crosses memory per layer."""
     expert_share: float = Field(gt=0, le=1.2)
@@ -283,8 +285,11 @@ def decode_step_s(
     batch: Numbers,
     context_tokens: Numbers,
     layout: Layout | None = None,
+    drawn: bool = False,
 ) -> Numbers:
     """Time of one generation step of `batch` sequences at a mean context, seconds; every sequence gains one token.
+
+    `drawn`: with drawing the tokens, which a server does and llama.cpp's speed tests leave out.
 
     Weights and cache over bandwidth, plus operations over peak, plus a fixed time per layer and step, plus all-reduces:
     t = (W(B) + B kv + activations) / (e BW n) + B (2A + pairs) / (e F n) + L a + s + t_comm.
@@ -308,7 +313,8 @@ def decode_step_s(
     per_layer = efficiency.layer_s + (efficiency.expert_layer_s if cost.is_mixture else 0.0)
     fixed = cost.layers * per_layer + cost.linear_layers * efficiency.linear_layer_s + efficiency.step_s + per_wave * efficiency.sequence_s
     total = streaming + cache + activations + compute + fixed + exchange_s(cost, device, efficiency, per_wave, layout)
-    return total * efficiency.decode_factor
+    drawing = per_wave * cost.vocabulary * efficiency.draw_s if drawn else 0.0  # by the processor: no probe of the device scales it
+    return total * efficiency.decode_factor + drawing
 
 
 def prefill_s(

@@ -244,7 +244,7 @@ def closed_loop(
     outputs = np.maximum(load.output_tokens, 1.0)
     a_pass = efficiency.prefill_chunk / load.computed_tokens
     generating = in_flight if static_batch else np.minimum(in_flight, np.maximum(a_pass * outputs, 1.0))
-    step = decode_step_s(cost, device, efficiency, batch=generating, context_tokens=load.mean_context, layout=layout)
+    step = decode_step_s(cost, device, efficiency, batch=generating, context_tokens=load.mean_context, layout=layout, drawn=True)
     alone = prefill_s(cost, device, efficiency, tokens=load.computed_tokens, depth=load.cached_tokens, layout=layout)
     shared = marginal_prompt_s(cost, device, efficiency, load, layout)
     crowd: Numbers = 0.0
@@ -307,7 +307,8 @@ def open_loop(
         return saturated
 
     def tpot(batch: float) -> float:
-        step = float(decode_step_s(cost, device, efficiency, batch=max(batch, 1.0), context_tokens=load.mean_context, layout=layout))
+        at_once = max(batch, 1.0)
+        step = float(decode_step_s(cost, device, efficiency, batch=at_once, context_tokens=load.mean_context, layout=layout, drawn=True))
         return step * efficiency.serving_factor / (1.0 - busy)
 
     low, high = 0.0, max(cap, 1.0)
