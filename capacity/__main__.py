@@ -28,7 +28,7 @@ from facts.units import BYTES_PER_GB, BYTES_PER_GIB
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="What a server carries.")
 
 MODEL_HELP = "model, or its config.json ('-' reads a pasted one), its GGUF file, or hf:owner/name to fetch one"
-DEVICE_HELP = "device, or a TOML file with an [accelerator] table: name, memory_gb, mem_bw_gb_per_s, fp16_tflops, ..."
+DEVICE_HELP = r"device, or a TOML file with an \[accelerator] table: name, memory_gb, mem_bw_gb_per_s, fp16_tflops, ..."
 RowFile = Annotated[Path, typer.Argument(help="CSV with the columns of the calibration tables, without value")]
 DataFolder = Annotated[Path, typer.Option("--data", help="folder with the calibration tables")]
 

@@ -90,7 +90,7 @@ def _selector() -> None:
 
 @app.command()
 def decide(
-    workload: Annotated[Path, typer.Argument(help="TOML file with the workload, [prices] and [assumptions]")],
+    workload: Annotated[Path, typer.Argument(help=r"TOML file with the workload, \[prices] and \[assumptions]")],
     json: Annotated[bool, typer.Option("--json", help="print the decision as JSON")] = False,
     as_of: Annotated[str, typer.Option(help="use the prices of this day, YYYY-MM-DD (default: today)")] = "",
     tree: Annotated[str, typer.Option(help="decision tree to walk: corrected, seed-2026, or your own TOML file")] = "corrected",
@@ -223,7 +223,7 @@ def _kept_decision(decision: str) -> tuple[dict[str, Any], str]:
 
 @app.command("doubt")
 def show_doubt(
-    workload: Annotated[Path, typer.Argument(help="TOML file with the workload, [prices] and [assumptions]")],
+    workload: Annotated[Path, typer.Argument(help=r"TOML file with the workload, \[prices] and \[assumptions]")],
     draws: Annotated[int, typer.Option(help="how many worlds are drawn", min=1, max=1_000_000)] = DRAWS,
     seed: Annotated[int, typer.Option(help="which random numbers; the same seed gives the same result", min=0)] = SEED,
     json: Annotated[bool, typer.Option("--json", help="print everything as JSON")] = False,
@@ -244,7 +244,7 @@ def show_doubt(
 
 @app.command("playbook")
 def show_playbook(
-    workload: Annotated[Path, typer.Argument(help="TOML file with the workload, [prices] and [assumptions]")],
+    workload: Annotated[Path, typer.Argument(help=r"TOML file with the workload, \[prices] and \[assumptions]")],
     json: Annotated[bool, typer.Option("--json", help="print the project as JSON")] = False,
     done: Annotated[Stage | None, typer.Option(help="note that this stage is done")] = None,
     reopen: Annotated[Stage | None, typer.Option(help="note that this stage is open again")] = None,
@@ -343,7 +343,7 @@ def _tree(name: str) -> Tree:
 
 @app.command()
 def audit(
-    claims: Annotated[Path | None, typer.Argument(help="TOML file of [[claim]] tables (default: those of five articles)")] = None,
+    claims: Annotated[Path | None, typer.Argument(help=r"TOML file of \[\[claim]] tables (default: those of five articles)")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print the results as JSON")] = False,
     keys: Annotated[bool, typer.Option("--keys", help="print every key that a claim may have, by kind, and audit nothing")] = False,
     as_of: Annotated[str, typer.Option(help="use the prices of this day, YYYY-MM-DD (default: today)")] = "",

@@ -59,6 +59,22 @@ def test_nearest_always_offers_one_of_the_known_words(word, known):
     assert any(repr(one)[1:-1] in nearest(word, known) or one in nearest(word, known) for one in known)
 
 
+@pytest.mark.parametrize(
+    ("word", "known", "found"),
+    [
+        ("Q9", ["awq", "q8_0"], "q8_0"),
+        ("kwen3-8b", ["kimi-k2", "qwen3-8b"], "qwen3-8b"),
+        ("LLAMA-31-8B", ["gemma-3-1b", "llama-3.1-8b"], "llama-3.1-8b"),
+    ],
+)
+def test_the_nearest_word_is_the_one_that_was_meant(word, known, found):
+    assert nearest(word, known) == f" (nearest known: '{found}')"
+
+
+def test_nothing_known_is_nothing_near():
+    assert nearest("q9", []) == ""
+
+
 def test_facts_are_read_with_every_field(tmp_path):
     path = tmp_path / "things.toml"
     path.write_text(f'[[thing]]\nid = "a"\nweight_kg = 2.5\n{SOURCE}\n[[thing]]\nid = "b"\n', encoding="utf-8")
