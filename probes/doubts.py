@@ -187,7 +187,7 @@ def _endpoint(measurement: Measurement) -> Iterator[Doubt]:
                 text=f"{level.name}: {achieved.value:.2f} requests/s were done of {due:.2f} that were due: above what the server carries"
             )
         counted = len(goodput.counted(level))
-        if isinstance(measurement.settings, EndpointSettings) and measurement.settings.has_limits and 0 < counted < goodput.LEAST_COUNTED:
+        if isinstance(measurement.settings, EndpointSettings) and measurement.settings.has_limits and counted < goodput.LEAST_COUNTED:
             few = f"{counted} requests counted, {goodput.LEAST_COUNTED} are needed to tell a share of good ones: hold it longer"
             yield Doubt(text=f"{level.name}: {few}")
         if level.stopped_because:

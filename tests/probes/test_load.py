@@ -308,6 +308,23 @@ def test_a_rate_is_missed_beyond_five_percent_and_beyond_chance(due, done, misse
     assert any("above what the server carries" in doubt.text for doubt in doubts(measurement)) is missed
 
 
+@pytest.mark.parametrize(("due", "said"), [(0, True), (19, True), (20, False)])
+def test_too_few_counted_requests_are_said_and_none_is_the_fewest(due, said):
+    level = open_level(20, 20).model_copy(update={"window_s": (0.0, 10.0 * due / 20.0 - 0.1)})
+    measurement = Measurement(
+        kind="endpoint",
+        created=NOW,
+        status="complete",
+        engine="vllm",
+        settings=EndpointSettings(url="http://127.0.0.1:1/v1", ttft_limit_ms=500.0),
+        environment=Environment(),
+        levels=(level,),
+    ).sealed()
+    assert len(counted(level)) == due
+    few = f"x/s: {due} requests counted, {LEAST_COUNTED} are needed to tell a share of good ones: hold it longer"
+    assert (few in [doubt.text for doubt in doubts(measurement)]) is said
+
+
 def test_a_search_counts_enough_requests_at_every_rate_or_says_that_they_are_few():
     measurement, _ = measure(
         Behaviour(ttft_s=0.1), search=True, ttft_limit_ms=500.0, seconds_per_level=0.3, max_requests=120, output_tokens=2
