@@ -82,7 +82,11 @@ def why_no_machine(catalog: Catalog) -> str:
 
 
 def local_curve(machine: LocalMachine, served: ModelSpec, quantization: str, load: Load) -> ServingCurve:
-    """What this machine gives with a model; 'measured' only for the probed model and one request at a time."""
+    """What this machine gives with a model; 'measured' only for the probed model and one request at a time.
+
+    A measured point is what was measured: drawing tokens, which no probe of the file does and whose time is an estimate, is not added.
+    """
+    measured = (served.id, quantization) == (machine.model_id, machine.quantization)
     curve = serving_curve(
         served,
         quantization,
@@ -90,9 +94,9 @@ def local_curve(machine: LocalMachine, served: ModelSpec, quantization: str, loa
         engine=ENGINE,
         input_tokens=load.input_tokens,
         output_tokens=load.output_tokens,
-        efficiency=machine.efficiency,
+        efficiency=machine.efficiency.model_copy(update={"draw_s": 0.0}) if measured else machine.efficiency,
     )
-    if (served.id, quantization) == (machine.model_id, machine.quantization):
+    if measured:
         return replace(curve, points=curve.points[:1], basis=Basis.MEASURED)
     return curve
 
