@@ -40,6 +40,8 @@ NONE = "none"
 MORE = "form.more"
 """Key of the folder with all but the first five inputs."""
 SIZES = ("input_tokens_mean", "output_tokens_mean")
+SAID = "form.said"
+"""Key of what goes with what, since the form was last filled: a complexity's task type, a share's lengths, the lengths' share."""
 LONGEST_TEXT = 400
 SETTLED_S = 2.0
 """After which a browser has surely shown the address that it was sent."""
@@ -99,11 +101,12 @@ def inputs(page: str = "") -> None:
         st.subheader("Your workload", anchor=False)
         _examples()
         _volume()
-        _widget(Workload, "complexity", label="What the model is asked to do", on_change=_forget_task_type)
+        _widget(Workload, "complexity", label="What the model is asked to do", on_change=_task_type_of_complexity)
         _widget(Workload, "labelled_examples", label="Labelled examples", step=100)
         _residency()
         _baseline()
         _more()
+    _remember()
     _write_the_link(page)
     try:
         state.keep_scenario(scenario_of_widgets(st.session_state.to_dict()))
@@ -146,6 +149,7 @@ def _follow_the_link(page: str) -> None:
     if known is None or known.left_by_the_reader(page, query):
         for name, value in read_link(query).items():
             st.session_state[name] = value
+        _remember(anew=True)
 
 
 def _write_the_link(page: str) -> None:
@@ -215,6 +219,7 @@ def fill(scenario: Scenario) -> None:
     """Put a scenario into the widgets; call it before they are drawn, or in a callback."""
     for name, value in values_of(scenario).items():
         st.session_state[name] = value
+    _remember(anew=True)
 
 
 def values_of(scenario: Scenario) -> dict[str, Any]:
@@ -394,7 +399,7 @@ def _workload_details() -> None:
         persist_state="session",
     )
     for name in DETAILS:
-        on_change = {"input_share": _forget_sizes, "input_tokens_mean": _forget_share, "output_tokens_mean": _forget_share}.get(name)
+        on_change = {"input_share": _sizes_of_share, "input_tokens_mean": _share_of_sizes, "output_tokens_mean": _share_of_sizes}.get(name)
         if name != "input_share" or st.session_state.get("volume_unit", TOKENS) == TOKENS:
             _widget(Workload, name, on_change=on_change)
 
@@ -417,19 +422,38 @@ def _own_prices_and_assumptions() -> None:
     st.button("Reset prices and assumptions", key="form.reset", on_click=_reset, width="stretch")
 
 
-def _forget_task_type() -> None:
+def _task_type_of_complexity() -> None:
     """Another complexity means other task types; the most cautious is taken until one is chosen."""
-    st.session_state["task_type"] = NONE
+    st.session_state["task_type"] = _said("task_type", ("complexity",), NONE)
 
 
-def _forget_share() -> None:
+def _share_of_sizes() -> None:
     """The two lengths say the share; an older share must not contradict them."""
-    st.session_state["input_share"] = None
+    st.session_state["input_share"] = _said("input_share", SIZES, None)
 
 
-def _forget_sizes() -> None:
+def _sizes_of_share() -> None:
+    """The share says nothing of the lengths; older ones must not contradict it."""
     for name in SIZES:
-        st.session_state[name] = None
+        st.session_state[name] = _said(name, ("input_share",), None)
+
+
+def _said(name: str, beside: tuple[str, ...], otherwise: Any) -> Any:
+    """What was said for a field beside these fields' values, else `otherwise`.
+
+    Nothing that was said is lost by a value that comes and goes. A reader's are few; a browser that has not yet drawn
+    an example sends the values from before it, and a moment later the example's.
+    """
+    said: dict[Any, Any] = st.session_state.get(SAID, {})
+    return said.get((name, *map(st.session_state.get, beside)), otherwise)
+
+
+def _remember(*, anew: bool = False) -> None:
+    """Note what goes with what now; `anew` where the whole form was filled, and what was said before is of another workload."""
+    known: dict[Any, Any] = {} if anew else st.session_state.get(SAID, {})
+    for name, beside in (("task_type", ("complexity",)), ("input_share", SIZES), *((size, ("input_share",)) for size in SIZES)):
+        known[(name, *map(st.session_state.get, beside))] = st.session_state.get(name)
+    st.session_state[SAID] = known
 
 
 def _reset() -> None:

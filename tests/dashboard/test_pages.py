@@ -145,6 +145,44 @@ def test_an_example_fills_the_form_with_one_click(decide: AppTest) -> None:
     assert "Customer support" in said(decide)
 
 
+def test_an_example_survives_a_browser_that_sends_what_stood_before_it(decide: AppTest) -> None:
+    """Typing while an example is being drawn sends the choices from before it, and a moment later the example's."""
+    unfolded(decide)
+    decide.button(key="form.example.Customer support").click().run()
+    decide.selectbox(key="complexity").set_value("extraction")
+    decide.number_input(key="input_share").set_value(0.9302)
+    for name, value in (("input_tokens_mean", 4_000.0), ("output_tokens_mean", 300.0)):
+        decide.number_input(key=name).set_value(value)
+    decide.number_input(key="mtok_per_day").set_value(30.0).run()
+    decide.selectbox(key="complexity").set_value("qa")
+    decide.number_input(key="input_share").set_value(0.8455)
+    for name, value in (("input_tokens_mean", 1_155.0), ("output_tokens_mean", 211.0)):
+        decide.number_input(key=name).set_value(value)
+    decide.run()
+    workload = decide.session_state["state.scenario"].workload
+    assert (workload.complexity, workload.task_type) == ("qa", "qa_closed")
+    assert (workload.input_tokens, workload.output_tokens, workload.mean_tokens_per_day) == (1_155, 211, 30e6)
+
+
+def test_a_choice_that_comes_back_brings_what_was_said_beside_it(decide: AppTest) -> None:
+    unfolded(decide)
+    decide.selectbox(key="complexity").set_value("qa").run()
+    assert decide.selectbox(key="task_type").value == "none"
+    decide.selectbox(key="complexity").set_value("extraction").run()
+    assert decide.selectbox(key="task_type").value == "extraction"
+    decide.number_input(key="input_share").set_value(0.5).run()
+    assert decide.number_input(key="input_tokens_mean").value is None
+    decide.number_input(key="input_share").set_value(0.9302).run()
+    assert decide.number_input(key="input_tokens_mean").value == 4_000.0
+
+
+def test_what_was_said_of_one_example_is_not_taken_for_another(decide: AppTest) -> None:
+    decide.button(key="form.example.Customer support").click().run()
+    decide.button(key="form.example.Document analysis").click().run()
+    decide.selectbox(key="complexity").set_value("qa").run()
+    assert decide.session_state["state.scenario"].workload.task_type is None
+
+
 def test_own_blended_price_of_fifteen_dollars_for_fifty_million_tokens() -> None:
     app = opened(mtok_per_day="50", api_blended_usd_per_mtok="15", staff_fte_api="0")
     assert first_total(app) == "$273,750"
