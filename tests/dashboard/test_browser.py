@@ -64,12 +64,26 @@ def foreign(url: str, server: str) -> bool:
     return urlparse(url).scheme in ("http", "https", "ws", "wss") and urlparse(url).netloc != urlparse(server).netloc
 
 
-def settled(page) -> None:
-    """The script has run and nothing is a skeleton any more."""
-    from playwright.sync_api import expect
+SETTLED = """() => {
+    const app = document.querySelector('[data-testid=stApp]')
+    return app?.dataset.testConnectionState === 'CONNECTED' && app.dataset.testScriptState === 'notRunning'
+        && !document.querySelector('[data-testid=stSkeleton], [data-stale=true]')
+}"""
+CHARTS = {"": 1, "costs": 7}
+"""Page -> charts at least."""
+EVERY_CHART_IS_DRAWN = """least => {
+    const charts = [...document.querySelectorAll('[data-testid=stPlotlyChart]')]
+    return charts.length >= least && charts.every(chart =>
+        (chart.querySelector('svg.main-svg')?.getBoundingClientRect().height ?? 0) > 200 && chart.querySelector('path, rect.point'))
+}"""
 
-    page.wait_for_selector("[data-testid=stApp][data-test-connection-state=CONNECTED][data-test-script-state=notRunning]")
-    expect(page.get_by_test_id("stSkeleton")).to_have_count(0)
+
+def settled(page) -> None:
+    """The script has run, nothing is left of the run before and nothing is a skeleton any more: all at one moment.
+
+    What is computed beside the page (the doubt) may still come, and draws the page once more.
+    """
+    page.wait_for_function(SETTLED)
 
 
 def to(page, name: str) -> None:
@@ -194,9 +208,7 @@ def test_no_page_is_wider_than_its_window_or_holds_an_empty_chart(browser, serve
         settled(page)
         assert page.evaluate("document.scrollingElement.scrollWidth") <= width
         expect(page.get_by_test_id("stException")).to_have_count(0)
-        for chart in page.get_by_test_id("stPlotlyChart").all():
-            assert chart.locator("svg.main-svg").first.bounding_box()["height"] > 200
-            assert chart.locator("path, rect.point").count() > 0
+        page.wait_for_function(EVERY_CHART_IS_DRAWN, arg=CHARTS.get(name, 0))
     context.close()
 
 
@@ -217,11 +229,19 @@ def test_axe_finds_nothing_serious_on_any_page(browser, server: str, scheme: str
     for name in pages:
         page.goto(f"{server}/{name}")
         settled(page)
-        for violation in Axe().run(page).response["violations"]:
-            if violation["impact"] in ("serious", "critical"):
-                found += [(name, violation["id"], node["html"][:200]) for node in violation["nodes"]]
+        seen = serious(Axe(), page)
+        if seen:  # parts of a page that is being drawn again are faded, which is no fault of their colours
+            settled(page)
+            seen = serious(Axe(), page)
+        found += [(name, *violation) for violation in seen]
     context.close()
     assert found == []
+
+
+def serious(axe, page) -> list[tuple[str, str]]:
+    """What axe finds that is serious or critical: its rule and where."""
+    violations = [found for found in axe.run(page).response["violations"] if found["impact"] in ("serious", "critical")]
+    return [(violation["id"], node["html"][:200]) for violation in violations for node in violation["nodes"]]
 
 
 def test_the_trip_by_keyboard_alone(watched: Watched) -> None:
