@@ -194,6 +194,7 @@ def ideal(efficiency: Efficiency) -> Efficiency:
         "step_s",
         "sequence_s",
         "draw_s",
+        "kept_bytes_per_s",
         "link_s",
         "fast_link_s",
         "request_s",

@@ -357,7 +357,7 @@ def _limited(efficiency: Efficiency, max_sequences: int | None, batched_tokens: 
     if max_sequences:
         update["max_sequences"] = max_sequences
     if batched_tokens:
-        update["prefill_chunk"] = batched_tokens
+        update |= {"prefill_chunk": batched_tokens, "scheduled_tokens": 0}
     return efficiency.model_copy(update=update) if update else efficiency
 
 

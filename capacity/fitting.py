@@ -156,7 +156,14 @@ def parameters_key(row: MeasuredRow) -> tuple[str, str]:
 def todays_metal_build(old: Efficiency, prior: Efficiency) -> Efficiency:
     """A current Metal build of llama.cpp from the parameters of May 2024: captured commands, and the cache read once."""
     return old.model_copy(
-        update={"engine": prior.engine, "layer_s": old.layer_s * METAL_LAYER_SHARE, "kv_repeat": prior.kv_repeat, "source": prior.source}
+        update={
+            "engine": prior.engine,
+            "layer_s": old.layer_s * METAL_LAYER_SHARE,
+            "kv_repeat": prior.kv_repeat,
+            "kept_bytes_per_s": prior.kept_bytes_per_s,
+            "scheduled_tokens": prior.scheduled_tokens,
+            "source": prior.source,
+        }
     )
 
 
@@ -177,6 +184,8 @@ def todays_build(old: Efficiency, prior: Efficiency) -> Efficiency:
             "flops_share": min(1.2, old.flops_share * 1.15),
             "packed_flops_share": min(1.2, old.packed_flops_share * 1.4),
             "unpack_exponent": prior.unpack_exponent,
+            "kept_bytes_per_s": prior.kept_bytes_per_s,
+            "scheduled_tokens": prior.scheduled_tokens,
             "fitted": False,
             "source": prior.source,
         }

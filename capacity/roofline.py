@@ -130,6 +130,9 @@ class Efficiency(Fact):
     draw_s: float = Field(default=0.0, ge=0)
     """Time per entry of the vocabulary to draw a served token on the processor, one sequence after another; 0 where the device draws.
     2.7 ns by `python -m tests.bench drawing`."""
+    kept_bytes_per_s: float = Field(default=0.0, ge=0)
+    """Rate at which a server copies an ended request's cache to the host's memory before it begins the next, while every answer waits;
+    0 where none does. By `python -m tests.bench keeping`."""
     activation_passes: float = Field(ge=0)
     """Times that a token's hidden state crosses memory per layer."""
     expert_share: float = Field(gt=0, le=1.2)
@@ -144,6 +147,8 @@ class Efficiency(Fact):
     """Time of a request outside the device before its first token: HTTP, tokenising, scheduling, the first event; seconds."""
     prefill_chunk: int = Field(ge=1)
     """Tokens of one prompt pass: the engine's batch budget."""
+    scheduled_tokens: int = Field(default=0, ge=0)
+    """Tokens of several prompts that are read before any of them is answered; 0 is one pass."""
     max_sequences: int = Field(ge=1)
     """Sequences that the engine serves at once, by default."""
     memory_share: float = Field(default=0.9, gt=0, le=1)
@@ -166,6 +171,11 @@ class Efficiency(Fact):
     """Estimated from the sheet, or calibrated with a measurement."""
     source: Source
     """What the numbers rest on."""
+
+    @property
+    def budget_tokens(self) -> int:
+        """Tokens that the scheduler gives out at once, in one pass or several."""
+        return self.scheduled_tokens or self.prefill_chunk
 
 
 @dataclass(frozen=True, kw_only=True)

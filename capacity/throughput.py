@@ -242,11 +242,12 @@ def closed_loop(
     layout = layout or Layout()
     in_flight = np.maximum(np.minimum(concurrency, np.maximum(cap, 1.0)), 1.0)
     outputs = np.maximum(load.output_tokens, 1.0)
-    a_pass = efficiency.prefill_chunk / load.computed_tokens
+    a_pass = efficiency.budget_tokens / load.computed_tokens
     generating = in_flight if static_batch else np.minimum(in_flight, np.maximum(a_pass * outputs, 1.0))
     step = decode_step_s(cost, device, efficiency, batch=generating, context_tokens=load.mean_context, layout=layout, drawn=True)
-    alone = prefill_s(cost, device, efficiency, tokens=load.computed_tokens, depth=load.cached_tokens, layout=layout)
-    shared = marginal_prompt_s(cost, device, efficiency, load, layout)
+    kept = 0.0 if static_batch else keeping_s(cost, efficiency, load)
+    alone = prefill_s(cost, device, efficiency, tokens=load.computed_tokens, depth=load.cached_tokens, layout=layout) + kept
+    shared = marginal_prompt_s(cost, device, efficiency, load, layout) + kept
     crowd: Numbers = 0.0
     if static_batch:
         first = alone + (in_flight - 1.0) * shared
@@ -298,9 +299,10 @@ def open_loop(
     """
     layout = layout or Layout()
     outputs = max(float(load.output_tokens), 1.0)
-    alone = float(prefill_s(cost, device, efficiency, tokens=load.computed_tokens, depth=load.cached_tokens, layout=layout))
+    kept = float(keeping_s(cost, efficiency, load))
+    alone = float(prefill_s(cost, device, efficiency, tokens=load.computed_tokens, depth=load.cached_tokens, layout=layout)) + kept
     alone *= efficiency.serving_factor
-    shared = float(marginal_prompt_s(cost, device, efficiency, load, layout)) * efficiency.serving_factor
+    shared = (float(marginal_prompt_s(cost, device, efficiency, load, layout)) + kept) * efficiency.serving_factor
     busy = rate_per_s * shared
     saturated = closed_loop(cost, device, efficiency, load, concurrency=max(cap, 1.0), cap=cap, layout=layout)
     if busy >= 0.98 or rate_per_s >= float(saturated.requests_per_s):
@@ -335,7 +337,7 @@ def open_loop(
         prompt_s=alone,
         step_s=per_token * (1.0 - busy),
         shared_s=shared,
-        pass_prompts=efficiency.prefill_chunk / load.computed_tokens,
+        pass_prompts=efficiency.budget_tokens / load.computed_tokens,
     )
 
 
@@ -354,6 +356,13 @@ def marginal_prompt_s(cost: Footprint, device: Rates, efficiency: Efficiency, lo
     )
     fixed = passes * (cost.layers * efficiency.prefill_layer_s + efficiency.step_s)
     return (work + fixed) * efficiency.prefill_factor / layout.pipeline_parallel
+
+
+def keeping_s(cost: Footprint, efficiency: Efficiency, load: RequestSize) -> Numbers:
+    """What a server takes, per request, to copy an ended one's cache to the host's memory; its prompt and its answer are in it."""
+    if not efficiency.kept_bytes_per_s:
+        return 0.0
+    return cost.sequence_kv_bytes(load.input_tokens + load.output_tokens) / efficiency.kept_bytes_per_s
 
 
 def sequence_cap(cost: Footprint, server: Server, efficiency: Efficiency, load: RequestSize, layout: Layout) -> float:

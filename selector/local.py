@@ -84,7 +84,8 @@ def why_no_machine(catalog: Catalog) -> str:
 def local_curve(machine: LocalMachine, served: ModelSpec, quantization: str, load: Load) -> ServingCurve:
     """What this machine gives with a model; 'measured' only for the probed model and one request at a time.
 
-    A measured point is what was measured: drawing tokens, which no probe of the file does and whose time is an estimate, is not added.
+    A measured point is what was measured: what only a server does (drawing tokens, keeping an ended request's cache) is an estimate and
+    is not added.
     """
     measured = (served.id, quantization) == (machine.model_id, machine.quantization)
     curve = serving_curve(
@@ -94,7 +95,7 @@ def local_curve(machine: LocalMachine, served: ModelSpec, quantization: str, loa
         engine=ENGINE,
         input_tokens=load.input_tokens,
         output_tokens=load.output_tokens,
-        efficiency=machine.efficiency.model_copy(update={"draw_s": 0.0}) if measured else machine.efficiency,
+        efficiency=machine.efficiency.model_copy(update={"draw_s": 0.0, "kept_bytes_per_s": 0.0}) if measured else machine.efficiency,
     )
     if measured:
         return replace(curve, points=curve.points[:1], basis=Basis.MEASURED)

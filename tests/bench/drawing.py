@@ -44,7 +44,7 @@ def draws(path: str) -> tuple[int, tuple[float, ...]]:
     """(entries of the vocabulary, seconds per drawn token of each round) of a GGUF file after one short prompt."""
     import llama_cpp
 
-    llama_cpp.llama_log_set(_silent, ctypes.c_void_p(0))
+    llama_cpp.llama_log_set(silent, ctypes.c_void_p(0))
     llama_cpp.llama_backend_init()
     loaded = llama_cpp.llama_model_load_from_file(path.encode(), llama_cpp.llama_model_default_params())
     settings = llama_cpp.llama_context_default_params()
@@ -73,5 +73,5 @@ def draws(path: str) -> tuple[int, tuple[float, ...]]:
 
 
 @ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
-def _silent(_level: int, _text: bytes, _data: int) -> None:
+def silent(_level: int, _text: bytes, _data: int) -> None:
     return None

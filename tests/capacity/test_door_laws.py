@@ -106,7 +106,7 @@ def test_no_token_beats_its_step(row, count):
     device = rates(case.server.accelerator, case.cost.compute, efficiency)
     load = RequestSize(input_tokens=case.input_tokens, output_tokens=case.output_tokens)
     state = closed_loop(case.cost, device, efficiency, load, concurrency=float(count), cap=512.0, layout=case.layout)
-    generating = min(count, max(efficiency.prefill_chunk / case.input_tokens * case.output_tokens, 1.0))  # so many prompts come in at most
+    generating = min(count, max(efficiency.budget_tokens / case.input_tokens * case.output_tokens, 1.0))  # so many prompts come in at most
     step = decode_step_s(case.cost, device, efficiency, batch=generating, context_tokens=load.mean_context, layout=case.layout)
     assert float(state.tpot_s) >= float(step) * 0.999
 

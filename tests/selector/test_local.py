@@ -52,7 +52,7 @@ def test_the_probed_model_is_given_back_as_measured():
     assert 512 / (point.ttft_ms / 1000) == pytest.approx(112.8, rel=0.02)
     # tg128 runs at a mean depth of 64 tokens, this request at 576: a little slower, never faster.
     assert 0.80 * 47.7 < 1000 / point.tpot_ms <= 47.7 * 1.001
-    drawing = replace(machine, efficiency=machine.efficiency.model_copy(update={"draw_s": 1e-6}))
+    drawing = replace(machine, efficiency=machine.efficiency.model_copy(update={"draw_s": 1e-6, "kept_bytes_per_s": 1e8}))
     assert local_curve(drawing, model("qwen3-0.6b"), "Q4_K_M", Load(requests_per_s=0.1, input_tokens=512, output_tokens=128)) == curve
 
 
