@@ -188,7 +188,7 @@ def serving_curve(
     counts = _counts(max(1, floor(cap)))
     states = closed_loop(cost, device, parameters, load, concurrency=np.array(counts, dtype=np.float64), cap=cap, layout=layout)
     points = _points(states, counts, copies, load, interval)
-    note = "; ".join([memory.sentence, *_doubts(device, parameters, name, server.gpus)])
+    note = "; ".join([memory.sentence, *_doubts(device, parameters, name, server.gpus), *_kept(cost, parameters, load)])
     return curve(points, max(1, floor(cap)) * copies, note, layout_name(layout, copies))
 
 
@@ -464,6 +464,15 @@ def _points(states: Steady, counts: Sequence[int], copies: int, load: RequestSiz
 def _counts(cap: int) -> list[int]:
     counts = [2**power for power in range(cap.bit_length()) if 2**power <= cap]
     return counts if counts[-1] == cap else [*counts, cap]
+
+
+def _kept(cost: Footprint, efficiency: Efficiency, load: RequestSize) -> list[str]:
+    seconds = float(keeping_s(cost, efficiency, load))
+    return (
+        [f"keeping each ended request takes {MS_PER_S * seconds:,.0f} ms in which nobody is served; --cache-ram 0 turns it off"]
+        if seconds
+        else []
+    )
 
 
 def _doubts(device: Rates, efficiency: Efficiency, engine: str, gpus: int) -> list[str]:

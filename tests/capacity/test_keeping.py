@@ -8,14 +8,14 @@ from math import inf
 import numpy as np
 import pytest
 
-from capacity.accelerators import accelerator
+from capacity.accelerators import Server, accelerator
 from capacity.cases import case_of
 from capacity.estimate import parameters_of, predict
 from capacity.finite_run import finite_run
 from capacity.footprint import footprint
 from capacity.models import model
 from capacity.roofline import Layout, efficiencies, efficiency_for, prefill_s, rates
-from capacity.throughput import RequestSize, closed_loop, keeping_s, marginal_prompt_s, open_loop
+from capacity.throughput import RequestSize, closed_loop, keeping_s, marginal_prompt_s, open_loop, serving_curve
 from tests.capacity.typical_row import ROW
 
 DEVICE = accelerator("nvidia-h100-sxm-80")
@@ -89,6 +89,17 @@ def test_rows_of_speed_tests_keep_nothing_and_rows_of_servers_do(changes, kept):
     parameters = parameters_of(case)
     without, _ = predict(case, parameters.model_copy(update={"kept_bytes_per_s": 0.0}))
     assert (predict(case, parameters)[0] != without) is kept
+
+
+def test_an_engineer_reads_what_keeping_costs_and_how_to_turn_it_off():
+    notes = {
+        engine: serving_curve(
+            model("llama-3.1-8b"), "q4_k_m", Server(accelerator=DEVICE), engine=engine, input_tokens=512, output_tokens=128
+        ).note
+        for engine in ("llama.cpp", "vllm")
+    }
+    assert "keeping each ended request takes 70 ms in which nobody is served; --cache-ram 0 turns it off" in notes["llama.cpp"]
+    assert "--cache-ram" not in notes["vllm"]
 
 
 def test_only_todays_llama_cpp_keeps():
