@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capacity.footprint import Footprint
-from capacity.roofline import Efficiency, Layout, Rates, decode_step_s, prefill_s
-from capacity.throughput import RequestSize, keeping_s, marginal_prompt_s
+from capacity.roofline import Efficiency, Layout, Rates, decode_step_s
+from capacity.throughput import RequestSize, prompt_times_s
 
 MOST_PROMPTS = 3000
 """Requests that are followed one by one; a longer run is taken as one of this length."""
@@ -97,13 +97,12 @@ def finite_run(
 def engine_of(cost: Footprint, device: Rates, efficiency: Efficiency, load: RequestSize, *, most: int, layout: Layout) -> Engine:
     """One copy as the formulas estimate it, up to `most` answers under way."""
     factor, batches = efficiency.serving_factor, np.arange(1, most + 1, dtype=np.float64)
-    kept = keeping_s(cost, efficiency, load)
-    alone = prefill_s(cost, device, efficiency, tokens=load.computed_tokens, depth=load.cached_tokens, layout=layout)
+    alone, shared = prompt_times_s(cost, device, efficiency, load, layout)
     steps = decode_step_s(cost, device, efficiency, batch=batches, context_tokens=load.mean_context, layout=layout, drawn=True)
     return Engine(
         step_s=[0.0, *(np.broadcast_to(np.asarray(steps) * factor, batches.shape)).tolist()],
-        prompt_s=float(marginal_prompt_s(cost, device, efficiency, load, layout) + kept) * factor,
-        alone_s=float(alone + kept) * factor,
+        prompt_s=float(shared) * factor,
+        alone_s=float(alone) * factor,
         prompt_tokens=float(load.computed_tokens),
         pass_tokens=float(efficiency.budget_tokens),
         outside_s=efficiency.request_s,

@@ -245,9 +245,7 @@ def closed_loop(
     a_pass = efficiency.budget_tokens / load.computed_tokens
     generating = in_flight if static_batch else np.minimum(in_flight, np.maximum(a_pass * outputs, 1.0))
     step = decode_step_s(cost, device, efficiency, batch=generating, context_tokens=load.mean_context, layout=layout, drawn=True)
-    kept = 0.0 if static_batch else keeping_s(cost, efficiency, load)
-    alone = prefill_s(cost, device, efficiency, tokens=load.computed_tokens, depth=load.cached_tokens, layout=layout) + kept
-    shared = marginal_prompt_s(cost, device, efficiency, load, layout) + kept
+    alone, shared = prompt_times_s(cost, device, efficiency, load, layout, served=not static_batch)
     crowd: Numbers = 0.0
     if static_batch:
         first = alone + (in_flight - 1.0) * shared
@@ -299,10 +297,7 @@ def open_loop(
     """
     layout = layout or Layout()
     outputs = max(float(load.output_tokens), 1.0)
-    kept = float(keeping_s(cost, efficiency, load))
-    alone = float(prefill_s(cost, device, efficiency, tokens=load.computed_tokens, depth=load.cached_tokens, layout=layout)) + kept
-    alone *= efficiency.serving_factor
-    shared = (float(marginal_prompt_s(cost, device, efficiency, load, layout)) + kept) * efficiency.serving_factor
+    alone, shared = (float(time) * efficiency.serving_factor for time in prompt_times_s(cost, device, efficiency, load, layout))
     busy = rate_per_s * shared
     saturated = closed_loop(cost, device, efficiency, load, concurrency=max(cap, 1.0), cap=cap, layout=layout)
     if busy >= 0.98 or rate_per_s >= float(saturated.requests_per_s):
@@ -356,6 +351,15 @@ def marginal_prompt_s(cost: Footprint, device: Rates, efficiency: Efficiency, lo
     )
     fixed = passes * (cost.layers * efficiency.prefill_layer_s + efficiency.step_s)
     return (work + fixed) * efficiency.prefill_factor / layout.pipeline_parallel
+
+
+def prompt_times_s(
+    cost: Footprint, device: Rates, efficiency: Efficiency, load: RequestSize, layout: Layout, *, served: bool = True
+) -> tuple[Numbers, Numbers]:
+    """(a prompt alone, what one more adds to a busy server), seconds; `served`: each with keeping an ended request, where a server does."""
+    kept = keeping_s(cost, efficiency, load) if served else 0.0
+    alone = prefill_s(cost, device, efficiency, tokens=load.computed_tokens, depth=load.cached_tokens, layout=layout)
+    return alone + kept, marginal_prompt_s(cost, device, efficiency, load, layout) + kept
 
 
 def keeping_s(cost: Footprint, efficiency: Efficiency, load: RequestSize) -> Numbers:

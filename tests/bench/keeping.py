@@ -9,22 +9,15 @@ weights, and llama.cpp runs in a process of its own. With an accelerator the cop
 from __future__ import annotations
 
 import ctypes
-import multiprocessing
-import tempfile
 import time
 from collections import deque
-from pathlib import Path
 
-from capacity.models import model
-from capacity.tensors import tensor_plan
 from probes import llamacpp
-from probes.proxy import proxy_shape
-from probes.synthetic import synthesize
-from tests.bench.drawing import silent
+from tests.bench.small_model import LAYERS, after_prompt, each
 from tests.bench.timing import Timing
 
 MODELS = ("llama-2-7b", "llama-3.1-8b")
-LAYERS, TOKENS, ROUNDS = 2, 2048, 20
+TOKENS, ROUNDS = 2048, 20
 KEPT = 8
 """Copies that are held at once."""
 LIBC = ctypes.CDLL(None)
@@ -39,13 +32,10 @@ def main() -> list[Timing]:
     if not llamacpp.installed():
         return [Timing(name="keeping: llama-cpp-python is not installed, nothing measured", seconds=(0.0,))]
     found = []
-    with tempfile.TemporaryDirectory() as folder, multiprocessing.get_context("spawn").Pool(1) as child:
-        for name in MODELS:
-            path = synthesize(tensor_plan(proxy_shape(model(name), LAYERS), "q4_k_m"), Path(folder)).path
-            size, seconds = child.apply(copies, (str(path),))
-            rate = size / Timing(name="", seconds=seconds).median_s / 1e9
-            title = f"keeping {size / 1e6:.0f} MB of cache, {TOKENS:,} tokens in {LAYERS} layers of {name}: {rate:.2f} GB/s"
-            found.append(Timing(name=title, seconds=seconds))
+    for name, (size, seconds) in each(MODELS, copies):
+        rate = size / Timing(name="", seconds=seconds).median_s / 1e9
+        title = f"keeping {size / 1e6:.0f} MB of cache, {TOKENS:,} tokens in {LAYERS} layers of {name}: {rate:.2f} GB/s"
+        found.append(Timing(name=title, seconds=seconds))
     return found
 
 
@@ -53,15 +43,7 @@ def copies(path: str) -> tuple[int, tuple[float, ...]]:
     """(bytes of a sequence's cache, seconds of each copy) of a GGUF file after one prompt."""
     import llama_cpp
 
-    llama_cpp.llama_log_set(silent, ctypes.c_void_p(0))
-    llama_cpp.llama_backend_init()
-    loaded = llama_cpp.llama_model_load_from_file(path.encode(), llama_cpp.llama_model_default_params())
-    settings = llama_cpp.llama_context_default_params()
-    settings.n_ctx = settings.n_batch = TOKENS
-    context = llama_cpp.llama_init_from_model(loaded, settings)
-    prompt = (ctypes.c_int32 * TOKENS)(*(1 + place % 1000 for place in range(TOKENS)))
-    if llama_cpp.llama_decode(context, llama_cpp.llama_batch_get_one(prompt, TOKENS)) != 0:
-        raise RuntimeError(f"{path} read no prompt")
+    _, context = after_prompt(path, [1 + place % 1000 for place in range(TOKENS)], TOKENS)
     size = int(llama_cpp.llama_state_seq_get_size(context, 0))
     held: deque[int] = deque()
     seconds = []

@@ -5,13 +5,10 @@ from __future__ import annotations
 import pytest
 
 from capacity.accelerators import accelerator
-from capacity.cases import case_of
-from capacity.estimate import parameters_of, predict
 from capacity.footprint import footprint
 from capacity.models import model
 from capacity.roofline import decode_step_s, efficiencies, efficiency_for, rates, with_factors
 from capacity.throughput import RequestSize, closed_loop
-from tests.capacity.typical_row import ROW
 
 DEVICE = accelerator("nvidia-h100-sxm-80")
 LLAMA = footprint(model("llama-3.1-8b"), "q4_k_m")
@@ -39,22 +36,6 @@ def test_serving_draws():
     load = RequestSize(input_tokens=512.0, output_tokens=128.0)
     served = closed_loop(LLAMA, RATES, OF_LLAMA_CPP, load, concurrency=8.0, cap=64.0)
     assert served.step_s == pytest.approx(step_s(8.0, drawn=True))  # its mean context is 512 + 128 / 2
-
-
-@pytest.mark.parametrize(
-    ("changes", "drawn"),
-    [
-        ({"metric": "decode_tok_s", "isl": "0", "batch_or_concurrency": "1"}, False),
-        ({"metric": "decode_tok_s", "isl": "0", "batch_or_concurrency": "8"}, False),
-        ({"metric": "output_tok_s_total", "batch_or_concurrency": "8"}, True),
-        ({"metric": "tpot_ms", "batch_or_concurrency": "rate=1/s"}, True),
-    ],
-)
-def test_rows_of_speed_tests_do_not_draw_and_rows_of_servers_do(changes, drawn):
-    case = case_of({**ROW, "engine": "llama.cpp", "quant": "Q4_K_M", **changes})
-    parameters = parameters_of(case)
-    without, _ = predict(case, parameters.model_copy(update={"draw_s": 0.0}))
-    assert (predict(case, parameters)[0] != without) is drawn
 
 
 def test_only_llama_cpp_draws_on_the_processor():
