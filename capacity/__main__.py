@@ -14,12 +14,11 @@ from capacity.described import described_device, described_model
 from capacity.estimate import estimate_file
 from capacity.fitting import fit_all
 from capacity.intervals import intervals
-from capacity.memory import fit as memory_fit
 from capacity.memory import kv_cache_bytes_per_token, require_fit
 from capacity.models import ModelSpec, benchmark_attribution, benchmark_scores, models, quantizations
 from capacity.roofline import efficiencies
 from capacity.tensors import tensor_plan
-from capacity.throughput import serving_curve
+from capacity.throughput import engine_fit, serving_curve
 from capacity.write import write_efficiencies, write_intervals
 from facts.commandline import run
 from facts.errors import InputError
@@ -59,11 +58,12 @@ def fit_command(
     """Whether a model fits a server, with how many requests, and what it serves then."""
     server = Server(accelerator=described_device(device), gpus=gpus)
     spec = described_model(name)
-    result = memory_fit(spec, quantization, server, context)
+    result = engine_fit(spec, quantization, server, context, engine=engine)
     require_fit(result)
     print(result.sentence)
     curve = serving_curve(spec, quantization, server, engine=engine, input_tokens=context * 0.8, output_tokens=context * 0.2)
-    print(f"{curve.engine}, {curve.layout}: {curve.note}")
+    doubts = curve.note.removeprefix(result.sentence).lstrip("; ")
+    print(f"{curve.engine}, {curve.layout}" + (f": {doubts}" if doubts else ""))
     print(f"{'in flight':>9} {'TTFT ms':>9} {'TPOT ms':>9} {'tok/s out':>10}   80 % interval")
     for point in curve.points:
         interval = f"{point.low80:,.0f} to {point.high80:,.0f}"

@@ -11,7 +11,7 @@ import numpy as np
 from capacity.accelerators import Server
 from capacity.footprint import Footprint, Numbers, footprint
 from capacity.intervals import Interval, interval_class, interval_for
-from capacity.memory import CACHE_BLOCK_TOKENS, activation_bytes, fit, usable_bytes
+from capacity.memory import CACHE_BLOCK_TOKENS, MemoryFit, activation_bytes, fit, usable_bytes
 from capacity.models import ModelSpec
 from capacity.roofline import (
     Efficiency,
@@ -157,7 +157,7 @@ def serving_curve(
     parameters = efficiency or efficiency_for(engine, server.accelerator)
     kv_bits = engine_kv_bits(engine)
     cost = footprint(model, quantization, kv_bits=kv_bits)
-    memory = fit(model, quantization, server, input_tokens + output_tokens, parameters.memory_share, kv_bits=kv_bits)
+    memory = engine_fit(model, quantization, server, input_tokens + output_tokens, engine=engine, efficiency=parameters)
     name, kind = engine_id(engine), interval_class(cost, server, parameters, "serving")
     basis = Basis.CALIBRATED if parameters.basis is Basis.CALIBRATED else Basis.ESTIMATED
 
@@ -190,6 +190,14 @@ def serving_curve(
     points = _points(states, counts, copies, load, interval)
     note = "; ".join([memory.sentence, *_doubts(device, parameters, name, server.gpus), *_kept(cost, parameters, load)])
     return curve(points, max(1, floor(cap)) * copies, note, layout_name(layout, copies))
+
+
+def engine_fit(
+    model: ModelSpec, quantization: str, server: Server, context_tokens: float, *, engine: str, efficiency: Efficiency | None = None
+) -> MemoryFit:
+    """Whether a model fits a server under an engine, which takes its own share of the memory and keeps its own kind of cache."""
+    share = (efficiency or efficiency_for(engine, server.accelerator)).memory_share
+    return fit(model, quantization, server, context_tokens, share, kv_bits=engine_kv_bits(engine))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,9 +13,8 @@ from capacity.accelerators import Accelerator, Server, accelerator, accelerators
 from capacity.choices import LOCAL_PRECISIONS, SERVING_PRECISIONS, PrecisionChoice, precision_choices
 from capacity.gguf_header import GgufFile, read_gguf_beginning
 from capacity.hf_config import fetch_config, read_config, slug
-from capacity.memory import fit
 from capacity.models import BenchmarkScore, ModelSpec, benchmark_attribution, benchmark_scores, model, models, quantization
-from capacity.throughput import ServingCurve, serving_curve
+from capacity.throughput import ServingCurve, engine_fit, serving_curve
 from dashboard import format as fmt
 from dashboard import own_section, parts, uploads
 from facts.errors import InputError
@@ -246,7 +245,7 @@ def _answered(
 ) -> tuple[str, ServingCurve, tuple[PrecisionChoice, ...]]:
     """Whether it fits, in words; what it serves; and the other precisions."""
     return (
-        fit(spec, precision, server, prompt + answer).sentence,
+        engine_fit(spec, precision, server, prompt + answer, engine=engine).sentence,
         serving_curve(spec, precision, server, engine=engine, input_tokens=prompt, output_tokens=answer),
         precision_choices(spec, server, engine=engine, input_tokens=prompt, output_tokens=answer),
     )

@@ -50,6 +50,15 @@ def test_a_pasted_config_and_a_device_file_are_answered_as_the_catalogues(tmp_pa
     assert own.stdout.splitlines()[2:] == known.stdout.splitlines()[2:]  # below the names, every figure is the same
 
 
+def test_what_fits_is_said_once_with_the_memory_that_the_engine_takes():
+    served = command("fit", "llama-3.1-8b", "q4_k_m", "nvidia-h100-sxm-80", "--engine", "llama.cpp")
+    first, second = served.stdout.splitlines()[:2]
+    assert "takes 4.9 GB of 83.3 GB" in first  # 0.97 of 80 GiB, 85.9 GB; 0.9 of it would be 77.3
+    assert " GB" not in second
+    assert second.startswith("llama.cpp, TP1: ")
+    assert "--cache-ram 0" in second
+
+
 def test_a_gguf_header_is_shown_with_its_own_counts(tmp_path):
     file = synthesize(tensor_plan(tiny(), "Q4_K_M"), tmp_path)
     shown = command("show", str(file.path))
